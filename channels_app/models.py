@@ -1,0 +1,86 @@
+"""For whom we make: a channel, its voice, style, gates and limits, and its secrets."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from channels_app.fields import SecretTextField
+from production.stages import STAGES
+
+OPTIONAL_GATES = [(stage.name, stage.title) for stage in STAGES if stage.gate == "optional"]
+
+
+def default_gates() -> list[str]:
+    """FR52: people look at images, clips and narration; composites and sounds go on by themselves."""
+    return ["assets", "video", "audio"]
+
+
+class Privacy(models.TextChoices):
+    PRIVATE = "private", "Private"
+    UNLISTED = "unlisted", "Unlisted"
+    PUBLIC = "public", "Public"
+
+
+class Channel(models.Model):
+    """One YouTube channel we make videos for. `name` is what the Notion rows say."""
+
+    slug = models.SlugField(unique=True, help_text="Folder and log name; never changes.")
+    name = models.CharField(max_length=100, unique=True, help_text="As in Notion's Channel property.")
+    active = models.BooleanField(default=True, help_text="Off: nothing new starts, all work is kept.")
+    language = models.CharField(max_length=10, default="en")
+    voice_id = models.CharField(max_length=100, blank=True, help_text="ElevenLabs voice; empty: ELEVENLABS_VOICE_ID.")
+    voice_stability = models.DecimalField(max_digits=3, decimal_places=2, default="0.40")
+    voice_similarity = models.DecimalField(max_digits=3, decimal_places=2, default="0.75")
+    voice_style = models.DecimalField(max_digits=3, decimal_places=2, default="0.12")
+    style = models.TextField(blank=True, help_text="Put before every image prompt.")
+    clips_per_video = models.PositiveSmallIntegerField(
+        default=18, validators=[MinValueValidator(1), MaxValueValidator(60)], help_text="Ten-second clips."
+    )
+    assets_per_video = models.PositiveSmallIntegerField(
+        default=22, validators=[MinValueValidator(2), MaxValueValidator(60)], help_text="Images."
+    )
+    max_concurrent = models.PositiveSmallIntegerField(
+        default=3, validators=[MinValueValidator(1)], help_text="Tasks that are being worked on at once."
+    )
+    gates = ArrayField(
+        models.CharField(max_length=20, choices=OPTIONAL_GATES),
+        default=default_gates,
+        blank=True,
+        help_text="Stages that wait for a person; final review always does.",
+    )
+    privacy = models.CharField(max_length=10, choices=Privacy.choices, default=Privacy.PRIVATE)
+    category_id = models.PositiveSmallIntegerField(default=27, help_text="YouTube category; 27 is Education.")
+    description_template = models.TextField(default="{description}", help_text="{description} and {title} are filled in.")
+    tags = ArrayField(models.CharField(max_length=100), default=list, blank=True, help_text="Added to every video's.")
+    made_for_kids = models.BooleanField(default=False)
+    synthetic_media = models.BooleanField(default=True, help_text="Disclose altered or synthetic content to viewers.")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(max_concurrent__gte=1), name="channel_has_a_slot"),
+            models.CheckConstraint(condition=Q(clips_per_video__gte=1), name="channel_has_clips"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Token(models.Model):
+    """A secret of one channel, handed to scripts under `name` in place of the common one. Never shown again."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(
+        max_length=40,
+        validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", "An environment name such as KIE_API_KEY.")],
+    )
+    value = SecretTextField()
+    updated = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "name"], name="one_token_a_name")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}: {self.name}"

@@ -1,0 +1,246 @@
+"""Every setting of the system, read once from the environment.
+
+`.env.example` lists each name with one line. Any of them may come from a file instead: `NAME_FILE=/run/secrets/name`.
+`ENV_FILE` names a dotenv file to read first (only `make run` and deployments set it).
+"""
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+
+import environ
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# ---------------------------------------------------------------- readers
+env = environ.FileAwareEnv()
+if env_file := env.str("ENV_FILE", default=""):
+    env.read_env(env_file)
+
+
+def seconds(name: str, default: int) -> dt.timedelta:
+    return dt.timedelta(seconds=env.int(name, default=default))
+
+
+def secret(name: str) -> str:
+    """A value without which production does not start; all missing ones are named together below."""
+    value: str = env.str(name, default="")
+    if not value:
+        MISSING.append(name)
+    return value
+
+
+MISSING: list[str] = []
+
+# ---------------------------------------------------------------- Django
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = secret("SECRET_KEY")
+ENCRYPTION_KEYS = [key for key in secret("ENCRYPTION_KEY").split(",") if key]
+DATABASE_URL = secret("DATABASE_URL")
+if MISSING:
+    raise ImproperlyConfigured(f"Not starting: set {', '.join(MISSING)} (or the same name with _FILE); see .env.example")
+
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+HTTPS = PUBLIC_URL.startswith("https://")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[environ.urlparse(PUBLIC_URL).hostname, "localhost", "127.0.0.1"])
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$"]  # probes come from inside, without TLS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_q",
+    "django_structlog",
+    "pgtrigger",
+    "channels_app",
+    "production",
+    "publishing",
+    "config",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DATABASES = {
+    "default": {
+        **environ.Env.db_url_config(DATABASE_URL),
+        "ENGINE": "django.db.backends.postgresql",
+        # 60 s of reuse: at 0 a worker opens a connection a job (95 jobs a second instead of several hundred).
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    },
+}
+DATABASES["default"].setdefault("OPTIONS", {})
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = reverse_lazy("admin:login")
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "var/static")))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # a webhook over 1 MB is answered 413
+
+# ---------------------------------------------------------------- queue (django-q2)
+# Two clusters: a hung vendor must not starve assembly and upload. One job in hand a worker: nothing is prefetched.
+# `retry` is far above `timeout`: with the stock broker a job is handed out again `retry` seconds after it was taken.
+JOB_SECONDS = env.int("JOB_SECONDS", default=600)
+Q_CLUSTER = {
+    "name": "calls",
+    "workers": env.int("WORKERS", default=3),
+    "queue_limit": 1,
+    "timeout": JOB_SECONDS + 60,
+    "retry": JOB_SECONDS * 2,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "save_limit": 0,
+    "poll": 0.1,
+    "orm": "default",
+    "scheduler": False,
+    "daemonize_workers": True,
+    "ALT_CLUSTERS": {"cpu": {"workers": env.int("CPU_WORKERS", default=2)}},
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# ---------------------------------------------------------------- production
+WORKSPACE_ROOT = Path(env.str("WORKSPACE_ROOT", default=str(BASE_DIR / "var/workspaces")))
+WORKSPACE_KEEP = dt.timedelta(days=env.int("WORKSPACE_KEEP_DAYS", default=7))
+SCRIPTS_DIR = Path(env.str("SCRIPTS_DIR", default=str(BASE_DIR / "scripts")))
+SCRIPTS_PYTHON = env.str("SCRIPTS_PYTHON", default="")
+LEASE = seconds("LEASE_SECONDS", default=30)
+SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=2.0)
+ASK_EVERY = seconds("ASK_SECONDS", default=10)
+RENDER_LIMIT = seconds("RENDER_LIMIT_SECONDS", default=2000)
+UNKNOWN_LIMIT = seconds("UNKNOWN_LIMIT_SECONDS", default=1200)
+RETRY_MINUTES = tuple(env.list("RETRY_MINUTES", cast=float, default=[1, 5, 15, 60]))
+BATCH = env.int("BATCH", default=4)
+UNDO = seconds("UNDO_SECONDS", default=10)
+
+# ---------------------------------------------------------------- vendors
+NOTION_API_KEY = env.str("NOTION_API_KEY", default="")
+GEMINI_API_KEY = env.str("GEMINI_API_KEY", default="")
+KIE_API_KEY = env.str("KIE_API_KEY", default="")
+ELEVENLABS_API_KEY = env.str("ELEVENLABS_API_KEY", default="")
+ELEVENLABS_VOICE_ID = env.str("ELEVENLABS_VOICE_ID", default="")
+GOOGLE_CLIENT_ID = env.str("GOOGLE_CLIENT_ID", default="")
+GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET", default="")
+SLACK_WEBHOOK_URL = env.str("SLACK_WEBHOOK_URL", default="")
+
+# Each vendor's own address. Whatever came from another one is marked as simulated and never published for real.
+OWN_ADDRESSES = {
+    "NOTION_BASE_URL": "https://api.notion.com",
+    "GEMINI_BASE_URL": "https://generativelanguage.googleapis.com",
+    "KIE_BASE_URL": "https://api.kie.ai",
+    "KIE_UPLOAD_URL": "https://kieai.redpandaai.co",
+    "CATBOX_URL": "https://catbox.moe/user/api.php",
+    "ELEVENLABS_BASE_URL": "https://api.elevenlabs.io",
+    "GOOGLE_TOKEN_URL": "https://oauth2.googleapis.com/token",
+    "YOUTUBE_BASE_URL": "https://youtube.googleapis.com/",
+}
+ADDRESSES = {name: env.str(name, default=own) for name, own in OWN_ADDRESSES.items()}
+
+# Model ids churn and prices with them: settings, never code. Handed to the scripts under the same names.
+MODELS = {
+    "GEMINI_TEXT_MODEL": env.str("GEMINI_TEXT_MODEL", default="gemini-3.5-flash"),
+    "GEMINI_IMAGE_MODEL": env.str("GEMINI_IMAGE_MODEL", default="gemini-nano-banana-2.1"),
+    "KIE_VIDEO_MODEL": env.str("KIE_VIDEO_MODEL", default="kling/v2-5-turbo-image-to-video-pro"),
+    "ELEVENLABS_MODEL": env.str("ELEVENLABS_MODEL", default="eleven_multilingual_v2"),
+    "ELEVENLABS_SOUND_MODEL": env.str("ELEVENLABS_SOUND_MODEL", default="eleven_text_to_sound_v2"),
+    "SEED_UPLOAD": env.str("SEED_UPLOAD", default="kie"),
+    "FFMPEG": env.str("FFMPEG", default=""),
+}
+# USD for a million tokens of the text model: read, written.
+TEXT_USD_PER_MILLION = tuple(env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.30"), Decimal("2.50")]))
+
+# ---------------------------------------------------------------- logs
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+SHARED_PROCESSORS = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+structlog.configure(
+    processors=[*SHARED_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+            "foreign_pre_chain": SHARED_PROCESSORS,
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django-q": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},  # its INFO line is a whole request a line
+        "notion_client": {"level": "WARNING"},
+        "googleapiclient.discovery_cache": {"level": "ERROR"},
+    },
+}
+
+# ---------------------------------------------------------------- admin
+UNFOLD = {
+    "SITE_TITLE": "Content operations",
+    "SITE_HEADER": "Content operations",
+    "SITE_SYMBOL": "movie",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["/static/admin/house.css"],
+}

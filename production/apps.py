@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class ProductionConfig(AppConfig):
+    name = "production"
+
+    def ready(self) -> None:
+        from production import checks  # noqa: F401, PLC0415 - registers them

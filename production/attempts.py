@@ -1,0 +1,229 @@
+"""One attempt of a take: its order is written out, its script started (or found again), watched, and judged."""
+
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.urls import reverse
+from django.utils.module_loading import import_string
+
+from production import probe, runner, takes, workspace
+from production.errors import Kind, Trouble
+from production.models import Take
+from production.runner import Order, Report, Run
+from production.stages import Piece
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one attempt came to: an output, or a provider's job id, or trouble. `usd` as the provider says it."""
+
+    output: Path | None = None
+    ref: str = ""
+    trouble: Trouble | None = None
+    usd: Decimal | None = None
+    seconds: float | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+def carry_out(claimed: list[Take], *, seconds: float) -> Iterator[tuple[Take, Outcome]]:
+    """Work on claimed takes until each has ended, yielding each with its outcome.
+
+    Scripts that still run after `seconds` go on by themselves: their claims are let go, the next ring adopts them.
+    """
+    for take in [take for take in claimed if not take.piece.is_script]:
+        yield take, _call(take)
+    runs: dict[Run, Take] = {}
+    for take in [take for take in claimed if take.piece.is_script]:
+        try:
+            runs[_start(take)] = take
+        except Trouble as trouble:
+            yield take, Outcome(trouble=trouble)
+    for run in runner.watch(list(runs), seconds=seconds, beat=lambda: _beat(runs)):
+        take = runs.pop(run)
+        yield take, judge(take, run.report())
+    for take in runs.values():
+        takes.let_go(take)
+
+
+def ask(submitted: list[Take]) -> dict[str, dict[str, Any]]:
+    """Ask a provider about all these jobs with one script (PHASE=poll). Returns {ref: its state line}."""
+    piece = submitted[0].piece
+    folder = workspace.scratch()
+    order = Order(
+        script=piece.does,
+        flags=["--image", "-", "--prompt", "-", "--output", str(folder / "none")],
+        env=_environment(submitted[0]) | {"PHASE": "poll", "REFS": ",".join(take.ref for take in submitted)},
+        secrets=_secrets(submitted[0]),
+        folder=folder,
+        output=None,
+        seconds=piece.seconds,
+    )
+    report = next(runner.watch([runner.start(order)], seconds=piece.seconds + 5, beat=lambda: None)).report()
+    workspace.forget(folder)
+    return {str(line.get("ref", "")): line for line in report.all("state")}
+
+
+# ---------------------------------------------------------------- started
+
+
+def _start(take: Take) -> Run:
+    """Errors: Trouble where it can't be started."""
+    order = write_order(take)
+    if found := runner.find(order):
+        return found
+    if take.host != socket.gethostname():
+        raise _gone(take.piece, f"Its machine {take.host} is lost")
+    try:
+        return runner.start(order)
+    except FileNotFoundError as error:
+        raise Trouble(Kind.PERMANENT, str(error)) from error
+
+
+def write_order(take: Take) -> Order:
+    """Everything the script gets, with files in place of the recipe's take ids."""
+    piece, folder = take.piece, workspace.run_folder(take)
+    output = folder / f"{piece.kind}{piece.suffix}"
+    sources = {source.pk: source for source in take.sources.all()}
+    flags = [_resolved(part, sources, folder) for part in take.recipe["flags"]]
+    return Order(
+        script=piece.does,
+        flags=[*flags, "--output", str(output)],
+        env=_environment(take) | take.recipe["env"] | _phase(take),
+        secrets=_secrets(take),
+        folder=folder,
+        output=output,
+        seconds=piece.seconds,
+    )
+
+
+def _resolved(part: Any, sources: dict[int, Take], folder: Path) -> str:
+    if isinstance(part, dict) and "json" in part:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "manifest.json"
+        path.write_text(json.dumps(_with_files(part["json"], sources), indent=1))
+        return str(path)
+    return str(_with_files(part, sources))
+
+
+def _with_files(part: Any, sources: dict[int, Take]) -> Any:
+    """`part` with each {"take": id} replaced by the path of that take's file."""
+    if isinstance(part, list):
+        return [_with_files(item, sources) for item in part]
+    if isinstance(part, dict):
+        if part.keys() == {"take"}:
+            return str(workspace.file_of(sources[part["take"]]))
+        return {key: _with_files(value, sources) for key, value in part.items()}
+    return part
+
+
+def _environment(take: Take) -> dict[str, str]:
+    return {**settings.ADDRESSES, **settings.MODELS}
+
+
+def _secrets(take: Take) -> dict[str, str]:
+    """Only what this script needs; a channel's own token goes before the common one."""
+    own = {token.name: token.value for token in take.channel.tokens.filter(name__in=take.piece.secrets)}
+    return {name: own.get(name) or getattr(settings, name) for name in take.piece.secrets}
+
+
+def _phase(take: Take) -> dict[str, str]:
+    if not take.piece.two_phase:
+        return {}
+    if take.ref:
+        return {"PHASE": "collect", "REF": take.ref}
+    return {"PHASE": "submit", "CALLBACK_URL": settings.PUBLIC_URL + reverse("callback", args=[take.token])}
+
+
+def _beat(runs: dict[Run, Take]) -> None:
+    for run, take in runs.items():
+        said = next((e for e in reversed(runner.events(run.order.folder)) if e["event"] == "progress"), None)
+        take.progress = f"{said.get('done')}/{said.get('of')}"[:20] if said else ""
+    takes.renew(runs.values())
+
+
+def _call(take: Take) -> Outcome:
+    """Pieces that are made by a function of ours. It gets `beat`, to be called at least every few seconds."""
+    try:
+        result, usd = import_string(take.piece.does)(take, lambda: takes.renew([take]))
+    except Trouble as trouble:
+        return Outcome(trouble=trouble, usd=trouble.usd)
+    folder = workspace.run_folder(take)
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f"{take.piece.kind}{take.piece.suffix}"
+    output.write_text(json.dumps(result, ensure_ascii=False, indent=1))
+    return Outcome(output=output, usd=usd, result=result)
+
+
+# ---------------------------------------------------------------- judged
+
+
+def judge(take: Take, report: Report) -> Outcome:
+    """What the script's exit code, words and output mean. A classic script says nothing: then code and stderr count."""
+    usd = _usd(report)
+    if report.code == 0 and report.output:
+        return _measured(report, report.output, usd)
+    if report.code == 0 and (submitted := report.said("submitted")) and submitted.get("ref"):
+        return Outcome(ref=str(submitted["ref"])[:200], usd=usd)
+    return Outcome(trouble=_trouble(take, report), usd=usd)
+
+
+def _measured(report: Report, output: Path, usd: Decimal | None) -> Outcome:
+    try:
+        seconds = probe.seconds_of(output)
+    except Trouble as trouble:
+        return Outcome(trouble=trouble, usd=usd)
+    timings = report.said("timings") or {}
+    result = {"words": timings["words"]} if isinstance(timings.get("words"), list) else {}
+    return Outcome(output=output, usd=usd, seconds=seconds, result=result)
+
+
+def _usd(report: Report) -> Decimal | None:
+    cost = report.said("cost")
+    try:
+        usd = Decimal(str(cost["usd"])) if cost else None
+    except (KeyError, InvalidOperation):
+        return None
+    return usd if usd is not None and usd.is_finite() and 0 <= usd < 1000 else None
+
+
+def _trouble(take: Take, report: Report) -> Trouble:
+    piece = take.piece
+    said = report.said("error")
+    if said and said.get("kind") in list(Kind):
+        pause = said.get("retry_after")
+        return Trouble(
+            Kind(said["kind"]),
+            str(said.get("message", ""))[:500] or f"{piece.does} failed without a word",
+            retry_after=float(pause) if isinstance(pause, int | float) else None,
+        )
+    if report.timed_out:
+        return _lost(take, report, f"{piece.does} was ended: no result within {piece.seconds} s")
+    if report.code is None:
+        return _lost(take, report, f"{piece.does} vanished: its process was killed", at_once=True)
+    if report.code == 0:
+        return _lost(take, report, f"{piece.does} ended well but wrote no {piece.suffix[1:]} file")
+    last = report.stderr.splitlines()[-1] if report.stderr else "without a word"
+    return _lost(take, report, f"{piece.does} failed ({report.code}): {last}"[:500])
+
+
+def _lost(take: Take, report: Report, message: str, *, at_once: bool = False) -> Trouble:
+    """A script of ours says "sending" just before its paid call: one that said "started" and not that bought nothing."""
+    buys = take.piece.paid and not take.ref
+    if buys and (report.said("sending") or not report.said("started")):
+        return Trouble(Kind.UNKNOWN, message)
+    if at_once or report.timed_out:
+        return Trouble(Kind.TRANSIENT, message, retry_after=0)
+    return Trouble(Kind.PERMANENT, message)
+
+
+def _gone(piece: Piece, message: str) -> Trouble:
+    return Trouble(Kind.UNKNOWN if piece.paid else Kind.TRANSIENT, message)

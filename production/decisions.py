@@ -1,0 +1,184 @@
+"""What people decide: guard, do, record, go on. One function each for the admin, the API, Notion and the shell.
+
+A second yes to the same content is a no-op that names the first. Errors: IllegalMoveError (a sentence that says what
+is possible), DecisionError (what was asked does not fit this task).
+"""
+
+from collections.abc import Iterable
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from production import flow, lifecycle, recipes, takes
+from production.models import Approval, Take, Task
+from production.recipes import Need
+from production.stages import ERRORS, REVIEWS, STAGE, Stage, Status, Verb
+
+State = Take.State
+
+
+class DecisionError(Exception):
+    """The message says what does not fit and what would."""
+
+
+@transaction.atomic
+def submit(task: Task, *, by: str) -> None:
+    """The creator's yes: plan and images may be bought up to their estimate."""
+    lifecycle.move(lifecycle.lock(task.pk), Verb.SUBMIT, by=by)
+    flow.slot_is_free(task)
+
+
+@transaction.atomic
+def approve(task: Task, *, by: str, user: AbstractBaseUser | None = None) -> str:
+    """Yes to what lies at the gate. Returns a sentence for the reviewer."""
+    task = lifecycle.lock(task.pk)
+    stage = _stage_at_gate(task)
+    if stage is None:
+        return _already_approved(task)
+    content = recipes.content_hash(task, stage)
+    approval, created = Approval.objects.get_or_create(
+        task=task, stage=stage.name, content_hash=content, defaults={"by": by, "user": user}
+    )
+    if not created:
+        return f"{approval.by} has approved this already"
+    lifecycle.move(task, Verb.APPROVE, by=by, stage=stage)
+    flow.slot_is_free(task)
+    return f"{stage.title} approved"
+
+
+@transaction.atomic
+def reject(task: Task, *, by: str, reason: str) -> str:
+    """No; the task waits for a person in the stage's error status."""
+    if not reason.strip():
+        raise DecisionError("Say why: the next person sees only your reason")
+    task = lifecycle.lock(task.pk)
+    lifecycle.move(task, Verb.REJECT, by=by, stage=_stage_at_gate(task), reason=reason.strip())
+    return "Rejected; redo pieces or send it back when you know what shall change"
+
+
+@transaction.atomic
+def redo(task: Task, pieces: Iterable[tuple[str, int]], *, by: str, reason: str = "", words: str = "") -> str:
+    """These pieces again, as new takes; the old ones are kept. `words`, for a single piece, replaces its prompt."""
+    task = lifecycle.lock(task.pk)
+    stage = _stage_at_gate(task) or lifecycle.failed_stage(task)
+    if stage is None:
+        raise DecisionError(f"Pieces can be made again at a gate or after an error, not in {task.get_status_display()}")
+    wanted = list(dict.fromkeys(pieces))
+    if not wanted:
+        raise DecisionError("Choose at least one piece")
+    if words.strip():
+        _edit(task, wanted, words.strip())
+    needs = _needs(task, stage, wanted)
+    lifecycle.move(task, Verb.REDO, by=by, stage=stage, reason=reason or ", ".join(f"{k} {n or ''}" for k, n in wanted))
+    for need in needs:
+        _plan_again(task, need)
+    for lane in {need.piece.lane for need in needs}:
+        flow.ring_lane(lane)
+    flow.advance(task)
+    return f"Making {len(needs)} again"
+
+
+@transaction.atomic
+def retry(task: Task, *, by: str) -> str:
+    """Again from the point of failure: what is done stays, what failed gets new tries."""
+    task = lifecycle.lock(task.pk)
+    stage = lifecycle.failed_stage(task)
+    lifecycle.move(task, Verb.RETRY, by=by, stage=stage)
+    for take in task.takes.filter(state__in=[State.FAILED, State.UNKNOWN]):
+        takes.retry(take)
+        flow.ring_lane(take.lane_id)
+    takes.hurry(task)
+    flow.slot_is_free(task)
+    return f"Trying {stage.title if stage else 'it'} again"
+
+
+@transaction.atomic
+def send_back(task: Task, stage_name: str, *, by: str, reason: str = "") -> str:
+    """To this or an earlier stage, which begins again when a slot is free; later yeses stay only where content does."""
+    stage = STAGE.get(stage_name)
+    if stage is None:
+        raise DecisionError(f"There is no stage “{stage_name}”; there are {', '.join(STAGE)}")
+    task = lifecycle.lock(task.pk)
+    lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason)
+    flow.slot_is_free(task)
+    return f"Sent back to {stage.title}"
+
+
+@transaction.atomic
+def cancel(task: Task, *, by: str, reason: str = "") -> str:
+    """Back to Draft. What waits is let go; what is with a provider is still booked when it comes in."""
+    task = lifecycle.lock(task.pk)
+    lifecycle.move(task, Verb.CANCEL, by=by, reason=reason)
+    takes.cancel(task.takes.filter(state=State.WAITING))
+    flow.slot_is_free(task)
+    return "Cancelled; the row is a draft again"
+
+
+@transaction.atomic
+def pick(task: Task, take: Take, *, by: str) -> str:
+    """This take, though it is not the newest or out of date: a person's word goes over the fingerprint."""
+    task = lifecycle.lock(task.pk)
+    if task.status not in REVIEWS and task.status not in ERRORS:
+        raise DecisionError(f"A take can be picked at a gate or after an error, not in {task.get_status_display()}")
+    if take.task_id != task.pk or take.state != State.DONE:
+        raise DecisionError("Only a finished take of this task can be picked")
+    takes.overrule(take, by=by)
+    flow.show(take)
+    return f"{take} it is"
+
+
+@transaction.atomic
+def adopt(task: Task, *, by: str) -> str:
+    """What is there is enough: every piece has a selected take, so the failed stage counts as done."""
+    task = lifecycle.lock(task.pk)
+    stage = lifecycle.failed_stage(task)
+    missing = [need for need in recipes.needs(task, stage) if not _has_selected(task, need)] if stage else []
+    if stage is None or missing:
+        raise DecisionError(f"{len(missing)} pieces have no take yet; redo them" if stage else "Nothing has failed here")
+    takes.cancel(task.takes.filter(state=State.FAILED))
+    flow.finish_with_what_is_there(task, stage, by=by)
+    return f"{stage.title} stands as it is"
+
+
+def _stage_at_gate(task: Task) -> Stage | None:
+    return REVIEWS.get(Status(task.status))
+
+
+def _already_approved(task: Task) -> str:
+    """Two people at one task: the second yes is a no-op that names the first."""
+    last = task.approvals.order_by("-at").first()
+    if last is None:
+        raise DecisionError(f"Nothing waits for a yes: the task is in {task.get_status_display()}")
+    return f"{last.by} has approved {last.get_stage_display()} already"
+
+
+def _needs(task: Task, stage: Stage, wanted: list[tuple[str, int]]) -> list[Need]:
+    needs = {(need.piece.kind, need.position): need for need in recipes.needs(task, stage)}
+    if unknown := [f"{kind} {position}" for kind, position in wanted if (kind, position) not in needs]:
+        raise DecisionError(f"{', '.join(unknown)}: not pieces of {stage.title}")
+    return [needs[piece] for piece in wanted]
+
+
+def _plan_again(task: Task, need: Need) -> None:
+    """A new take of the piece; one that failed makes room for it. Without its inputs the stage plans it by itself."""
+    former = task.takes.of(need.piece.kind, need.position)
+    takes.cancel(former.filter(state__in=[State.FAILED, State.WAITING]))
+    if former.live().exists():
+        raise DecisionError(f"{need.piece.kind} {need.position or ''} is being made at this moment")
+    flow.plan(task, need)
+
+
+def _edit(task: Task, wanted: list[tuple[str, int]], words: str) -> None:
+    """Write new words into the plan row that the piece is made from."""
+    if len(wanted) != 1:
+        raise DecisionError("New words go to one piece at a time")
+    (kind, position), *_ = wanted
+    field = {"image": "prompt", "clip": "motion_prompt", "narration": "narration", "sound": "sound_prompt"}.get(kind)
+    if field is None:
+        raise DecisionError(f"A {kind} has no words of its own; change what it is made from")
+    rows = task.assets if kind == "image" else task.clips
+    rows.filter(number=position).update(**{field: words[:2000]})
+
+
+def _has_selected(task: Task, need: Need) -> bool:
+    return task.takes.of(need.piece.kind, need.position).filter(selected=True).exists()

@@ -1,0 +1,76 @@
+"""Who is next in a lane."""
+
+import os
+import socket
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+from django.utils import timezone
+
+from production import ledger, takes
+from production.broker import ring
+from production.models import Provider, Take
+from production.providers import cluster
+
+State = Take.State
+WORK, ASK = "production.jobs.work", "production.jobs.ask"
+
+
+def holder() -> str:
+    """Names this process as the holder of a claim."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@transaction.atomic
+def claim(lane: str, most: int) -> list[Take]:
+    """Claim up to `most` takes of the lane; each paid one has its intent in the ledger when this returns.
+
+    The lane's row is locked first and the count taken after: one statement that does both lets too many in.
+    """
+    row = Provider.objects.select_for_update().get(pk=lane)
+    if row.paused:
+        return []
+    room = row.concurrency - Take.objects.in_flight().filter(lane=row).count()
+    claimed = list(_next(lane).select_for_update(of=("self",), skip_locked=True)[: max(0, min(room, most))])
+    for take in claimed:
+        takes.claim(take, holder())
+        if not take.ref:
+            ledger.reserve(take, row)
+    return claimed
+
+
+@transaction.atomic
+def adopt(lane: str, most: int) -> list[Take]:
+    """Take over claims whose lease has run out: those of this machine, and of one that has been gone for long."""
+    now = timezone.now()
+    expired = Q(host=socket.gethostname(), lease_until__lte=now) | Q(lease_until__lte=now - 10 * settings.LEASE)
+    orphans = Take.objects.filter(expired, lane=lane, state=State.CLAIMED).order_by("lease_until")
+    found = list(orphans.select_for_update(skip_locked=True, of=("self",)).select_related(*_WITH)[:most])
+    for take in found:
+        takes.adopt(take, holder())
+    return found
+
+
+def to_ask(lane: str) -> list[Take]:
+    """Submitted takes about which it is time to ask; two ticks never get the same one."""
+    due = Take.objects.filter(lane=lane, state=State.SUBMITTED, due_at__lte=timezone.now())
+    return [take for take in due.select_related(*_WITH).order_by("due_at")[:100] if takes.ask_later(take)]
+
+
+def ring_lane(lane: str) -> None:
+    ring(WORK, lane, cluster=cluster(lane))
+
+
+def has_more(lane: str) -> bool:
+    return _next(lane).exists()
+
+
+_WITH = ("task", "task__channel", "channel", "lane")
+
+
+def _next(lane: str) -> QuerySet[Take]:
+    """What could be claimed, best first: finished renders to collect, then priority, then the oldest task."""
+    waiting = Take.objects.filter(lane=lane, state=State.WAITING, due_at__lte=timezone.now(), channel__active=True)
+    buys = ExpressionWrapper(Q(ref=""), output_field=BooleanField())
+    return waiting.select_related(*_WITH).order_by(buys, "task__priority", "task__created", "position", "pk")

@@ -1,0 +1,48 @@
+"""What can go wrong, as one small tree; kind and waiting time are data, not classes.
+
+Trouble                 something outside failed: a vendor, a script, a page
+  NotHereError          ... and it is not there at all (deleted, never shared with us)
+IllegalMoveError        a verb that the status does not allow
+StaleError              somebody else was faster: the guarded UPDATE met no row
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Why a try failed, which decides what happens next (FR27)."""
+
+    TRANSIENT = "transient"  # try again later
+    PERMANENT = "permanent"  # trying again changes nothing
+    REFUSED = "refused"  # moderation: the words must change
+    QUOTA = "quota"  # wait for the real reset; not a failure
+    UNKNOWN = "unknown"  # the paid call may have happened
+
+
+class Trouble(Exception):  # noqa: N818 - it reads as what it is: raise Trouble(Kind.QUOTA, "...")
+    """Something outside failed. `retry_after` in seconds where the outside said so; `usd`: billed all the same."""
+
+    def __init__(
+        self, kind: Kind, message: str, *, retry_after: float | None = None, usd: Decimal | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retry_after = retry_after
+        self.usd = usd
+
+
+class NotHereError(Trouble):
+    """The thing does not exist for us."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Kind.PERMANENT, message)
+
+
+class IllegalMoveError(Exception):
+    """The message says what would be possible."""
+
+
+class StaleError(Exception):
+    """The row has moved on since it was read."""

@@ -1,0 +1,295 @@
+"""Moves a task along: starts stages, settles attempts, ends stages, opens and passes gates.
+
+The writers below (lifecycle, takes, ledger) each know one table; this is where they meet. Every function that settles
+or plans holds the task's row lock, so two takes that settle together can't both miss the end of their stage.
+"""
+
+import datetime as dt
+from functools import partial
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, IntegerField, Q, Value, When
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from channels_app.models import Channel
+from production import alerts, ledger, lifecycle, recipes, takes, workspace
+from production.attempts import Outcome
+from production.dispatch import ring_lane
+from production.errors import Kind, Trouble
+from production.models import LIVE, Take, Task
+from production.providers import most_tries, next_try
+from production.recipes import Need
+from production.stages import RUNNING, STAGE, STAGES, WAITS_IN, Stage, Status, Verb
+
+log = structlog.get_logger(__name__)
+SYSTEM = lifecycle.SYSTEM
+State = Take.State
+
+
+# ---------------------------------------------------------------- stages begin
+
+
+@transaction.atomic
+def start_waiting(channel_id: int) -> int:
+    """Give the channel's free slots to waiting tasks, later stages first. Returns how many were started."""
+    channel = Channel.objects.select_for_update().get(pk=channel_id)
+    free = channel.max_concurrent - channel.tasks.holding().count()
+    started = 0
+    if channel.active and free > 0:
+        for task in _startable(channel):
+            if started < free and _start(task):
+                started += 1
+    return started
+
+
+def _startable(channel: Channel) -> list[Task]:
+    """Waiting tasks, the furthest first; a fresh yes may still be taken back for UNDO seconds."""
+    stage_order = Case(
+        *(When(status=status, then=Value(-stage.index)) for status, stage in WAITS_IN.items()),
+        default=Value(1),
+        output_field=IntegerField(),
+    )
+    fresh = timezone.now() - settings.UNDO
+    waiting = channel.tasks.waiting().exclude(approvals__at__gt=fresh).order_by(stage_order, "priority", "created")
+    return list(waiting.select_for_update(of=("self",), skip_locked=True).select_related("channel")[:50])
+
+
+def _start(task: Task) -> bool:
+    """False where the gate behind the task is still open."""
+    if task.status == Status.QUEUED:
+        lifecycle.move(task, Verb.CLAIM, by=SYSTEM)
+    stage = WAITS_IN[Status(task.status)]
+    before = STAGES[stage.index - 1] if stage.index else None
+    if before and before.approved == before.ready and is_gate_open(task, before):
+        return False
+    lifecycle.move(task, Verb.START, stage=stage, by=SYSTEM)
+    advance(task)
+    return True
+
+
+def is_gate_open(task: Task, stage: Stage) -> bool:
+    """A person is asked where the channel wants it and has not said yes to exactly this content."""
+    if stage.gate == "never" or (stage.gate == "optional" and stage.name not in task.channel.gates):
+        return False
+    said_yes = task.approvals.filter(stage=stage.name, content_hash=recipes.content_hash(task, stage))
+    return not said_yes.exists()
+
+
+# ---------------------------------------------------------------- stages go on and end
+
+
+def advance(task: Task) -> None:
+    """Plan what the running stage still lacks; end it when nothing is live any more. The task's row is locked."""
+    stage = RUNNING.get(Status(task.status))
+    if stage is None:
+        return
+    needs = recipes.needs(task, stage)
+    latest = _latest(task)
+    planned = [need for need in needs if _plan_if_missing(task, need, latest)]
+    for lane in {need.piece.lane for need in planned}:
+        ring_lane(lane)
+    ours = [take for take in latest.values() if take.piece.stage == stage.name]
+    if planned or any(take.is_live for take in ours):
+        return
+    _end(task, stage, needs, ours)
+
+
+def _latest(task: Task) -> dict[tuple[str, int], Take]:
+    """The take that decides about each piece: the selected one, unless a newer one is under way or has failed."""
+    deciding = Q(selected=True) | Q(state__in=[*LIVE, State.FAILED])
+    found = task.takes.filter(deciding).order_by("kind", "position", "-number")
+    return {(take.kind, take.position): take for take in found.distinct("kind", "position")}
+
+
+def _plan_if_missing(task: Task, need: Need, latest: dict[tuple[str, int], Take]) -> bool:
+    """Plan a take of the piece if there is none, or only ones that are out of date."""
+    take = latest.get((need.piece.kind, need.position))
+    if need.recipe is None or (take and (take.is_live or _is_current(take, need))):
+        return False
+    if take and take.state == State.FAILED:
+        takes.cancel([take])
+    plan(task, need)
+    return True
+
+
+def plan(task: Task, need: Need) -> None:
+    """A new take of the piece, if what it is made from is there; else `advance` plans it when it is."""
+    if need.recipe:
+        takes.plan(
+            task,
+            need.piece,
+            need.position,
+            prompt=need.recipe.prompt,
+            recipe=need.recipe.as_json(),
+            fingerprint=need.recipe.fingerprint,
+            sources=need.recipe.sources,
+        )
+
+
+def _is_current(take: Take, need: Need) -> bool:
+    assert need.recipe
+    return bool(take.overruled_by) or take.fingerprint == need.recipe.fingerprint
+
+
+def _end(task: Task, stage: Stage, needs: list[Need], ours: list[Take]) -> None:
+    broken = [take for take in ours if take.state == State.FAILED]
+    if broken:
+        fail(task, stage, f"{len(broken)} of {len(needs)} pieces failed: {broken[0].name}: {broken[0].error}")
+    elif needs and all(need.recipe for need in needs):
+        _finish(task, stage)
+    else:
+        fail(task, stage, "Nothing is left to do and yet pieces are missing; send it back to an earlier stage")
+
+
+def fail(task: Task, stage: Stage, reason: str) -> None:
+    """To the stage's error status, with an alarm; a retry begins here again."""
+    lifecycle.move(task, Verb.FAIL, by=SYSTEM, stage=stage, reason=f"{reason}. It waits for you: retry or redo.")
+    alerts.raise_alarm(task, f"“{task}” stopped in {stage.title}: {reason}")
+    slot_is_free(task)
+
+
+def finish_with_what_is_there(task: Task, stage: Stage, *, by: str) -> None:
+    """A person says that the failed stage is good enough."""
+    lifecycle.move(task, Verb.ADOPT, by=by, stage=stage)
+    _open_gate(task, stage)
+
+
+def _finish(task: Task, stage: Stage) -> None:
+    lifecycle.move(task, Verb.FINISH, by=SYSTEM, stage=stage)
+    _open_gate(task, stage)
+
+
+def _open_gate(task: Task, stage: Stage) -> None:
+    if stage.review and is_gate_open(task, stage):
+        if stage.review != stage.ready:
+            lifecycle.move(task, Verb.PRESENT, by=SYSTEM, stage=stage)
+    elif stage.approved and stage.approved != stage.ready:
+        lifecycle.move(task, Verb.APPROVE, by=SYSTEM, stage=stage, reason="This channel has no gate here")
+    slot_is_free(task)
+
+
+def slot_is_free(task: Task) -> None:
+    """Look for the next task as soon as this transaction is done; the sweep looks too."""
+    transaction.on_commit(partial(start_waiting, task.channel_id))
+
+
+# ---------------------------------------------------------------- attempts are settled
+
+
+@transaction.atomic
+def settle(take: Take, outcome: Outcome) -> None:
+    """Book what an attempt came to and move its task along. One whose claim was adopted meanwhile moves nothing."""
+    task = lifecycle.lock(take.task_id)
+    take.task = task
+    if not takes.is_held(take):
+        log.warning("take_settle_late", task=task.pk, channel=task.channel.slug, take=take.pk)
+        return
+    if outcome.trouble:
+        _settle_trouble(task, take, outcome.trouble, outcome)
+    elif outcome.output:
+        _settle_done(task, take, outcome)
+    else:
+        takes.submitted(take, outcome.ref)
+        ledger.submitted(take)
+    log.info("take_attempt_settled", task=task.pk, channel=task.channel.slug, take=take.pk, piece=take.name, state=take.state)
+    advance(task)
+
+
+def _settle_done(task: Task, take: Take, outcome: Outcome) -> None:
+    assert outcome.output
+    sha256, size = workspace.fingerprint(outcome.output)
+    takes.done(
+        take,
+        output=workspace.relative(take, outcome.output),
+        result=outcome.result,
+        sha256=sha256,
+        size=size,
+        seconds=outcome.seconds,
+    )
+    ledger.settle(take, outcome.usd)
+    if take.piece.lands:
+        import_string(take.piece.lands)(take)
+        task.refresh_from_db()
+    show(take)
+
+
+def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) -> None:
+    if trouble.kind == Kind.UNKNOWN:
+        ledger.unknown(take, trouble.message)
+        takes.unknown(take, trouble, until=timezone.now() + _patience(take))
+        return
+    again = next_try(trouble, take.tries + 1)
+    collecting = take.state == State.CLAIMED and bool(take.ref)
+    if not collecting:
+        _book_failure(take, trouble, outcome)
+    elif not again:
+        ledger.settle(take, outcome.usd)  # rendered and billed, only not to be had any more
+    if again:
+        takes.again_at(take, trouble, again, counts=trouble.kind != Kind.QUOTA, keep_ref=collecting)
+        _note_next_try(task, take, trouble, again)
+    else:
+        takes.failed(take, trouble)
+        lifecycle.note(task, f"{take.name}: {trouble.message} ({trouble.kind})", stage=_stage(take))
+
+
+def _book_failure(take: Take, trouble: Trouble, outcome: Outcome) -> None:
+    if outcome.usd:
+        ledger.settle(take, outcome.usd)
+    else:
+        ledger.release(take, trouble.message)
+
+
+def _note_next_try(task: Task, take: Take, trouble: Trouble, again: dt.datetime) -> None:
+    what_next = f"waits until {again:%H:%M} UTC" if trouble.kind == Kind.QUOTA else (
+        f"attempt {take.tries + 1} of {most_tries()} at {again:%H:%M} UTC"
+    )
+    lifecycle.note(task, f"{take.name}: {trouble.message}; {what_next}", stage=_stage(take))
+
+
+def _patience(take: Take) -> dt.timedelta:
+    """A render calls back with our token even if the reply to its submission was lost; nothing else does."""
+    return settings.UNKNOWN_LIMIT if take.piece.two_phase else dt.timedelta()
+
+
+@transaction.atomic
+def give_up_asking(take_id: int) -> None:
+    """A take whose outcome can't be found out: written off and bought again if it is cheap, else a person decides."""
+    task = lifecycle.lock(Take.objects.values_list("task_id", flat=True).get(pk=take_id))
+    take = Take.objects.select_related("lane").get(pk=take_id)
+    if take.state != State.UNKNOWN or take.due_at > timezone.now() or task.status not in RUNNING:
+        return
+    price = ledger.intended(take)
+    if price <= take.lane.write_off_usd:
+        ledger.write_off(take, f"{take.error}; {price} USD counted as spent")
+        takes.retry(take)
+        lifecycle.note(task, f"{take.name}: {take.error}; {price} USD written off, made again now", stage=_stage(take))
+        ring_lane(take.lane_id)
+    else:
+        takes.failed(take, Trouble(Kind.UNKNOWN, f"{take.error}; it may have cost {price} USD, so you decide"))
+        lifecycle.note(task, f"{take.name}: {take.error}; {price} USD may be spent: a person decides", stage=_stage(take))
+        advance(task)
+
+
+def show(take: Take) -> None:
+    """Let the workspace's own place for the piece lead to this take."""
+    if take.piece.folder:
+        workspace.point_to(take, workspace.canonical(take, _file_name(take)))
+
+
+def _file_name(take: Take) -> str:
+    if take.piece.per == "asset":
+        asset = take.task.assets.get(number=take.position)
+        return f"{asset.kind}s/{asset.key}"
+    return f"clip_{take.position:02}" if take.piece.per == "clip" else take.kind
+
+
+def _stage(take: Take) -> Stage:
+    return STAGE[take.piece.stage]
+
+
+@transaction.atomic
+def advance_by_id(task_id: int) -> None:
+    advance(lifecycle.lock(task_id))

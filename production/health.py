@@ -1,0 +1,34 @@
+"""`/health`: this process answers. `/ready`: it could do its work now."""
+
+import datetime as dt
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+
+from production.models import Heartbeat
+
+FRESH = dt.timedelta(seconds=30)
+
+
+def health(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "ok"})
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 when the database answers, its schema is ours and a worker has beaten lately; else 503 with what lacks."""
+    lacks = _lacks()
+    return JsonResponse({"status": "ready" if not lacks else "not ready", "lacks": lacks}, status=503 if lacks else 200)
+
+
+def _lacks() -> list[str]:
+    try:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return ["migrations: run manage.py migrate"]
+        if not Heartbeat.objects.filter(beat__gte=timezone.now() - FRESH).exists():
+            return ["a worker: run manage.py worker"]
+    except DatabaseError as error:
+        return [f"the database ({type(error).__name__}): see DATABASE_URL"]
+    return []

@@ -1,0 +1,203 @@
+"""From what Notion reports to what we do: a webhook is stored, its page read again, and a row becomes a task.
+
+A webhook says only "page X changed"; the page itself is asked what it wants. So order does not matter, a repeated event
+does nothing twice, and a burst for one page is one read.
+"""
+
+import datetime as dt
+import json
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from channels_app.models import Channel, Privacy
+from production import decisions, lifecycle, notion
+from production.broker import ring
+from production.errors import Kind, NotHereError, Trouble
+from production.models import NotionBoard, NotionEvent, Priority, Task
+from production.stages import Status
+
+log = structlog.get_logger(__name__)
+JOB = "production.jobs.take_in"
+LEASE = dt.timedelta(seconds=90)
+TRIES = 10
+PRIORITIES = {priority.label: priority for priority in Priority}
+State = NotionEvent.State
+
+
+class UnsignedError(Exception):
+    """The signature is missing or wrong."""
+
+
+class MalformedError(Exception):
+    """Not a Notion webhook."""
+
+
+# ---------------------------------------------------------------- received
+
+
+def receive(body: bytes, signature: str) -> str:
+    """Store a webhook before it is answered. Returns one word for the answer: stored, known or handshake.
+
+    Errors: UnsignedError, MalformedError.
+    """
+    said = _parsed(body)
+    board = NotionBoard.objects.order_by("pk").first() or NotionBoard.objects.create()
+    if "verification_token" in said and not board.active_token:
+        return _shake_hands(board, said["verification_token"])
+    if not board.active_token or not notion.is_signed(body, signature, board.active_token):
+        raise UnsignedError
+    return _store(said)
+
+
+def confirm(board: NotionBoard, *, by: str) -> None:
+    """The operator has pasted the token into Notion: from now on events must be signed with it."""
+    if not board.pending_token:
+        raise Trouble(Kind.PERMANENT, "No handshake has come in yet: create the webhook in Notion first")
+    board.active_token, board.pending_token = board.pending_token, None
+    board.activated, board.activated_by = timezone.now(), by
+    board.save()
+    log.info("notion_webhook_activated", by=by)
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("not JSON") from error
+    if not isinstance(said, dict):
+        raise MalformedError("not a JSON object")
+    return said
+
+
+def _shake_hands(board: NotionBoard, token: Any) -> str:
+    if not isinstance(token, str) or not 8 <= len(token) <= 200:
+        raise MalformedError("verification_token is not a token")
+    board.pending_token = token
+    board.save(update_fields=["pending_token"])
+    log.info("notion_handshake_received")
+    return "handshake"
+
+
+def _store(said: dict[str, Any]) -> str:
+    event_id, kind = said.get("id"), said.get("type")
+    if not (isinstance(event_id, str) and 0 < len(event_id) <= 64 and isinstance(kind, str) and len(kind) <= 80):
+        raise MalformedError("id or type is missing")
+    entity = said.get("entity") if isinstance(said.get("entity"), dict) else {}
+    author = (said.get("authors") or [{}])[0] if isinstance(said.get("authors"), list) else {}
+    try:
+        with transaction.atomic():
+            event = NotionEvent.objects.create(
+                event_id=event_id,
+                type=kind,
+                page_id=str(entity.get("id", ""))[:36] if entity.get("type") == "page" else "",
+                author=str(author.get("type", ""))[:100] if isinstance(author, dict) else "",
+            )
+            ring(JOB, event.pk)
+    except IntegrityError:
+        return "known"
+    return "stored"
+
+
+# ---------------------------------------------------------------- processed
+
+
+def due() -> list[int]:
+    waiting = NotionEvent.objects.filter(state=State.PENDING, due_at__lte=timezone.now())
+    return list(waiting.order_by("due_at").values_list("pk", flat=True)[:100])
+
+
+def process(event_id: int) -> None:
+    """Find out what a stored event means and do it. Trouble with Notion: again in 1, 2, 4 … minutes."""
+    now = timezone.now()
+    mine = NotionEvent.objects.filter(pk=event_id, state=State.PENDING, due_at__lte=now)
+    if not mine.update(due_at=now + LEASE, tries=F("tries") + 1):
+        return
+    event = NotionEvent.objects.get(pk=event_id)
+    try:
+        state, outcome = _understand(event)
+    except NotHereError as gone:
+        state, outcome = State.IGNORED, gone.message
+    except Trouble as trouble:
+        _again_later(event, trouble)
+        return
+    NotionEvent.objects.filter(pk=event.pk).update(state=state, outcome=outcome[:500])
+
+
+def _understand(event: NotionEvent) -> tuple[State, str]:
+    """Errors: NotHereError, Trouble."""
+    if not event.page_id:
+        return State.IGNORED, f"{event.type} is not about a page"
+    if event.author == "bot":
+        return State.IGNORED, "our own write"
+    page = notion.fetch(event.page_id)
+    if page.status != Status.QUEUED.label or page.in_trash:
+        return State.IGNORED, f"the row is {page.status or 'without a status'}: nothing to start"
+    return State.DONE, queue(page)
+
+
+def queue(page: notion.Page) -> str:
+    """A row that a creator has set to Queued becomes a task, or goes back to Draft with the reason.
+
+    Returns what came of it in words. Errors: Trouble where Notion can't be told.
+    """
+    channel = Channel.objects.filter(name=page.channel).first()
+    if lacks := _lacks(page, channel):
+        return _put_back(page, lacks)
+    assert channel
+    with transaction.atomic():
+        task = _task_of(page, channel)
+        if task.status != Status.DRAFT:
+            return f"task {task.pk} is {task.get_status_display()} already"
+        decisions.submit(task, by=f"notion: {page.edited_by}"[:150])
+    return f"task {task.pk} queued"
+
+
+def _lacks(page: notion.Page, channel: Channel | None) -> str:
+    """What keeps the row from being made, in a sentence for its Error Log; empty when nothing does."""
+    if not page.title:
+        return "Title is empty: fill it in and set Queued again."
+    if not page.topic:
+        return "Topic is empty: fill it in and set Queued again."
+    if channel is None:
+        known = ", ".join(Channel.objects.values_list("name", flat=True)) or "none yet"
+        return f"Channel “{page.channel}” is not known (known: {known}): choose one and set Queued again."
+    return ""
+
+
+def _put_back(page: notion.Page, reason: str) -> str:
+    line = f"{timezone.now():%Y-%m-%d %H:%M} UTC Intake: {reason}"
+    notion.write(page.id, notion.Row(status=Status.DRAFT.label, error_log=line))
+    log.info("intake_row_refused", page=page.id, reason=reason)
+    return reason
+
+
+def _task_of(page: notion.Page, channel: Channel) -> Task:
+    """The page's unfinished task, or a new run of it; a row that was published once keeps its old history."""
+    words = {
+        "channel": channel,
+        "title": page.title,
+        "topic": page.topic,
+        "story_direction": page.story_direction,
+        "priority": PRIORITIES.get(page.priority, Priority.NORMAL),
+        "privacy": page.privacy.lower() if page.privacy.lower() in Privacy.values else "",
+    }
+    unfinished = Task.objects.exclude(status=Status.PUBLISHED)
+    found, created = unfinished.get_or_create(page_id=page.id, defaults=words)
+    task = lifecycle.lock(found.pk)
+    if task.status == Status.DRAFT and not created:
+        Task.objects.filter(pk=task.pk).update(**words)
+    return task
+
+
+def _again_later(event: NotionEvent, trouble: Trouble) -> None:
+    pause = max(60 * 2 ** min(event.tries - 1, 6), trouble.retry_after or 0)
+    NotionEvent.objects.filter(pk=event.pk).update(
+        state=State.FAILED if event.tries >= TRIES else State.PENDING,
+        due_at=timezone.now() + dt.timedelta(seconds=pause),
+        outcome=f"try {event.tries}: {trouble.message}"[:500],
+    )
+    log.warning("intake_event_failed", event=event.pk, tries=event.tries, reason=trouble.message)

@@ -1,0 +1,67 @@
+"""What the queue calls. Each job asks the rows what there is to do; a lost or doubled ring changes nothing."""
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+
+from production import alerts, attempts, dispatch, flow, intake, outbox, takes
+from production.attempts import Outcome
+from production.errors import Kind, StaleError, Trouble
+from production.models import Take
+
+log = structlog.get_logger(__name__)
+
+
+def work(lane: str) -> None:
+    """There may be work in the lane: take over what is orphaned, claim what is due, carry it out."""
+    taken = dispatch.adopt(lane, settings.BATCH)
+    taken += dispatch.claim(lane, settings.BATCH - len(taken))
+    if not taken:
+        return
+    if dispatch.has_more(lane):
+        dispatch.ring_lane(lane)  # somebody else may take the rest meanwhile
+    for take, outcome in attempts.carry_out(taken, seconds=settings.JOB_SECONDS):
+        _settle(take, outcome)
+    dispatch.ring_lane(lane)
+
+
+def ask(lane: str) -> None:
+    """Ask a provider about all its outstanding renders at once; nobody waits for them."""
+    due = dispatch.to_ask(lane)
+    states = attempts.ask(due) if due else {}
+    for take in due:
+        _heed(take, states.get(take.ref, {}))
+    dispatch.ring_lane(lane)
+
+
+def take_in(event_id: int) -> None:
+    intake.process(event_id)
+
+
+def tell(task_id: int) -> None:
+    outbox.tell(task_id)
+
+
+def deliver(alert_id: int) -> None:
+    alerts.deliver(alert_id)
+
+
+def _heed(take: Take, said: dict[str, object]) -> None:
+    """Act on what the provider says of one render; "generating" and silence mean: ask again later."""
+    state = said.get("state")
+    if state == "success":
+        takes.line_up_to_collect(take)
+    elif state == "fail":
+        kind = str(said.get("kind"))
+        message = str(said.get("message") or "the provider could not render it")[:500]
+        _settle(take, Outcome(trouble=Trouble(Kind(kind) if kind in list(Kind) else Kind.PERMANENT, message)))
+    elif take.started and timezone.now() - take.started > settings.RENDER_LIMIT:
+        message = f"no result within {settings.RENDER_LIMIT}; the provider may still bill it"
+        _settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, message)))
+
+
+def _settle(take: Take, outcome: Outcome) -> None:
+    try:
+        flow.settle(take, outcome)
+    except StaleError as late:
+        log.warning("take_settle_late", take=take.pk, task=take.task_id, reason=str(late))

@@ -1,0 +1,85 @@
+"""Media behind the login, with byte ranges so that players can seek."""
+
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+from django.contrib.admin.views.decorators import staff_member_required
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
+from django.shortcuts import get_object_or_404
+from django.utils.http import http_date, quote_etag
+
+from production import workspace
+from production.models import Take
+
+RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+TYPES = {".png": "image/png", ".mp4": "video/mp4", ".mp3": "audio/mpeg", ".wav": "audio/wav", ".json": "application/json"}
+BLOCK = 256 * 1024
+
+
+@staff_member_required
+def take_file(request: HttpRequest, take_id: int) -> HttpResponseBase:
+    """The file of a take; a take never changes once it is done, so browsers may keep it."""
+    take = get_object_or_404(Take.objects.select_related("task__channel"), pk=take_id, state=Take.State.DONE)
+    path = workspace.file_of(take)
+    if not path.is_file():
+        raise Http404("The file has been removed with its workspace")
+    return serve(request, path)
+
+
+def serve(request: HttpRequest, path: Path) -> HttpResponseBase:
+    """200, 206 for a single byte range, 304 or 416. Django's FileResponse knows no ranges."""
+    stat = path.stat()
+    etag = quote_etag(f"{stat.st_mtime_ns:x}-{stat.st_size:x}")
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+        "Last-Modified": http_date(stat.st_mtime),
+        "Cache-Control": "private, max-age=3600",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Type": TYPES.get(path.suffix, "application/octet-stream"),
+    }
+    if etag in [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]:
+        return HttpResponseNotModified(headers=headers)
+    wanted = request.headers.get("Range", "") if request.headers.get("If-Range", etag) == etag else ""
+    span = _span(wanted, stat.st_size)
+    if span is None:
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{stat.st_size}"})
+    first, last = span
+    if wanted and RANGE.match(wanted):
+        headers["Content-Range"] = f"bytes {first}-{last}/{stat.st_size}"
+    headers["Content-Length"] = str(last - first + 1)
+    status = 206 if "Content-Range" in headers else 200
+    if request.method == "HEAD":
+        return HttpResponse(status=status, headers=headers)
+    response = FileResponse(_Slice(path.open("rb"), first, last), status=status, headers=headers)
+    response.block_size = BLOCK
+    return response
+
+
+def _span(wanted: str, size: int) -> tuple[int, int] | None:
+    """First and last byte; None: not satisfiable. Anything but one plain range means the whole file."""
+    match = RANGE.match(wanted.strip())
+    if not match or not (match[1] or match[2]):
+        return 0, size - 1
+    if not match[1]:
+        first, last = max(size - int(match[2]), 0), size - 1
+        return None if int(match[2]) == 0 or size == 0 else (first, last)
+    first, last = int(match[1]), min(int(match[2]) if match[2] else size - 1, size - 1)
+    return (first, last) if first <= last else None
+
+
+class _Slice:
+    """Reads a part of a file."""
+
+    def __init__(self, file: BinaryIO, first: int, last: int) -> None:
+        self.file, self.left = file, last - first + 1
+        file.seek(first)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(self.left if size < 0 else min(size, self.left))
+        self.left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self.file.close()

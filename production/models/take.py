@@ -1,0 +1,157 @@
+"""A take is one generation of one piece; a lane is a provider account's capacity."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from channels_app.models import Channel
+from production.models.task import Task
+from production.stages import PIECE, PIECES, Piece
+
+
+class Provider(models.Model):
+    """A lane. Editable live; every machine reads the same row."""
+
+    name = models.SlugField(primary_key=True)
+    concurrency = models.PositiveSmallIntegerField(help_text="Takes in flight at once, over all machines.")
+    prices = models.JSONField(default=dict, blank=True, help_text='USD a take by kind: {"clip": "0.42"}.')
+    write_off_usd = models.DecimalField(
+        max_digits=8,
+        decimal_places=4,
+        default="0.10",
+        help_text="A paid call whose outcome can't be found out is bought again below this price; else you decide.",
+    )
+    paused = models.BooleanField(default=False)
+    pause_reason = models.CharField(max_length=200, blank=True)
+    rung_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "lane"
+        constraints = [models.CheckConstraint(condition=Q(concurrency__gte=1), name="lane_has_room")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TakeQuerySet(models.QuerySet["Take"]):
+    def in_flight(self) -> "TakeQuerySet":
+        """Takes that use their lane's capacity."""
+        return self.filter(state__in=IN_FLIGHT)
+
+    def live(self) -> "TakeQuerySet":
+        """Takes that may still come to something by themselves."""
+        return self.filter(state__in=LIVE)
+
+    def of(self, kind: str, position: int) -> "TakeQuerySet":
+        return self.filter(kind=kind, position=position)
+
+
+class Take(models.Model):
+    """Written by `production.takes` alone. A claim carries a token that every guarded UPDATE must bear.
+
+    `position` is the number of the clip or asset, 0 for pieces that a task has once. `attempt` counts the starts of
+    its paid call and never goes back; `tries` counts the failures since a person last asked for it.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        CLAIMED = "claimed", "Working"
+        SUBMITTED = "submitted", "Rendering"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        UNKNOWN = "unknown", "Outcome unknown"
+        CANCELLED = "cancelled", "Cancelled"
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="takes")
+    channel = models.ForeignKey(Channel, on_delete=models.PROTECT, related_name="+")
+    lane = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="takes")
+    kind = models.CharField(max_length=12, choices=[(piece.kind, piece.kind.title()) for piece in PIECES])
+    position = models.PositiveSmallIntegerField(default=0)
+    number = models.PositiveSmallIntegerField(default=1)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    selected = models.BooleanField(default=False)
+
+    # What it is made from.
+    prompt = models.TextField(blank=True)
+    recipe = models.JSONField(default=dict)
+    sources = models.ManyToManyField("self", symmetrical=False, related_name="used_in", blank=True)
+    fingerprint = models.CharField(max_length=64)
+
+    # Who is at it.
+    attempt = models.PositiveSmallIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0)
+    token = models.UUIDField(null=True, unique=True)
+    holder = models.CharField(max_length=80, blank=True)
+    host = models.CharField(max_length=80, blank=True, help_text="The machine that its script runs on.")
+    lease_until = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(default=timezone.now, help_text="Not before: back-off, or the next question.")
+    started = models.DateTimeField(null=True)
+    ref = models.CharField(max_length=200, blank=True, help_text="The provider's job id.")
+    progress = models.CharField(max_length=20, blank=True)
+
+    # What came of it.
+    output = models.CharField(max_length=300, blank=True, help_text="Below the task's workspace.")
+    sha256 = models.CharField(max_length=64, blank=True)
+    size = models.PositiveBigIntegerField(null=True, help_text="Bytes.")
+    seconds = models.FloatField(null=True, help_text="Length of a sound or film.")
+    result = models.JSONField(default=dict, blank=True)
+    overruled_by = models.CharField(max_length=150, blank=True, help_text="Who wants it although it is out of date.")
+    simulated = models.BooleanField(default=False, help_text="Came from an address that is not the vendor's own.")
+    error_kind = models.CharField(max_length=10, blank=True)
+    error = models.TextField(blank=True)
+    created = models.DateTimeField(default=timezone.now)
+    finished = models.DateTimeField(null=True)
+
+    objects = TakeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["task", "kind", "position", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "kind", "position", "number"], name="one_take_a_number"),
+            models.UniqueConstraint(
+                fields=["task", "kind", "position"],
+                condition=Q(state__in=["waiting", "claimed", "submitted", "unknown"]),
+                name="one_live_take_a_piece",
+            ),
+            models.UniqueConstraint(
+                fields=["task", "kind", "position"], condition=Q(selected=True), name="one_selected_take_a_piece"
+            ),
+            models.CheckConstraint(condition=Q(selected=False) | Q(state="done"), name="selected_take_is_done"),
+            models.CheckConstraint(
+                condition=~Q(state="claimed") | (Q(token__isnull=False) & Q(lease_until__isnull=False)),
+                name="claimed_take_has_a_lease",
+            ),
+            models.CheckConstraint(condition=~Q(state="submitted") | ~Q(ref=""), name="submitted_take_has_a_ref"),
+        ]
+        indexes = [
+            models.Index(fields=["lane", "due_at"], condition=Q(state="waiting"), name="take_waiting"),
+            models.Index(fields=["lane", "due_at"], condition=Q(state__in=["submitted", "unknown"]), name="take_to_ask"),
+            models.Index(fields=["lane", "lease_until"], condition=Q(state="claimed"), name="take_leased"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name if self.number == 1 else f"{self.name}, take {self.number}"
+
+    @property
+    def piece(self) -> Piece:
+        return PIECE[self.kind]
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.position}" if self.position else self.kind
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def words(self) -> list[Any]:
+        """Word timings of a narration: [word, from, to] in seconds."""
+        return list(self.result.get("words", []))
+
+
+IN_FLIGHT = (Take.State.CLAIMED, Take.State.SUBMITTED)
+LIVE = (Take.State.WAITING, *IN_FLIGHT, Take.State.UNKNOWN)

@@ -1,0 +1,98 @@
+"""What Notion is told: always the present state of a task, so that a burst of changes is one write (FR53).
+
+`Task.tell_at` is the outbox: set by every change, emptied when Notion has heard of it. One teller a task at a time
+(`telling_until`), or an older state could land after a newer one.
+"""
+
+import datetime as dt
+from decimal import Decimal
+
+import structlog
+from django.db.models import F, Q
+from django.utils import timezone
+
+from production import notion
+from production.errors import NotHereError, Trouble
+from production.models import LedgerEntry, StatusChange, Task
+from production.stages import Status
+
+log = structlog.get_logger(__name__)
+LEASE = dt.timedelta(seconds=90)  # longer than the longest write (60 s)
+LINES = 40  # of the Error Log; the whole history is in the admin
+
+
+def due() -> list[int]:
+    return list(Task.objects.filter(tell_at__lte=timezone.now()).order_by("tell_at").values_list("pk", flat=True)[:100])
+
+
+def tell(task_id: int) -> None:
+    """Write the task's present state to its Notion row. A failed write is repeated after 1, 2, 4 min … 1 h, for ever."""
+    if not _begin(task_id):
+        return
+    task = Task.objects.select_related("channel").get(pk=task_id)
+    try:
+        notion.write(task.page_id, present_state(task))
+    except NotHereError as gone:
+        log.warning("outbox_write_dropped", task=task.pk, channel=task.channel.slug, reason=gone.message)
+        _told(task)
+    except Trouble as trouble:
+        log.warning("outbox_write_failed", task=task.pk, channel=task.channel.slug, reason=trouble.message)
+        _later(task, trouble)
+    else:
+        _told(task)
+
+
+def present_state(task: Task) -> notion.Row:
+    return notion.Row(
+        status=Status(task.status).label,
+        error_log=error_log(task),
+        url=task.youtube_url or None,
+        cost=cost(task),
+        progress=progress(task),
+    )
+
+
+def error_log(task: Task) -> str:
+    """The newest lines, oldest first; each says when, what, why and what happens next (FR30)."""
+    lines = list(task.changes.filter(is_error=True).order_by("-id")[:LINES])
+    return "\n".join(_line(change) for change in reversed(lines))
+
+
+def cost(task: Task) -> Decimal:
+    return LedgerEntry.objects.filter(take__task=task).total()
+
+
+def progress(task: Task) -> str:
+    """ "clip 5/18": how far the running stage is, counted in selected takes."""
+    live = task.takes.live().values_list("kind", flat=True).first()
+    if not live:
+        return ""
+    takes = task.takes.filter(kind=live)
+    total = takes.values("position").distinct().count()
+    return f"{live} {takes.filter(selected=True).count()}/{total}"
+
+
+def _line(change: StatusChange) -> str:
+    stage = f" {change.get_stage_display()}" if change.stage else ""
+    return f"{change.at:%Y-%m-%d %H:%M} UTC{stage}: {change.reason}"
+
+
+def _begin(task_id: int) -> bool:
+    now = timezone.now()
+    nobody = Q(telling_until=None) | Q(telling_until__lte=now)
+    return bool(Task.objects.filter(nobody, pk=task_id, tell_at__lte=now).update(telling_until=now + LEASE))
+
+
+def _told(task: Task) -> None:
+    """Done, unless a newer change has set its own time meanwhile."""
+    Task.objects.filter(pk=task.pk, tell_at=task.tell_at).update(tell_at=None, tell_tries=0)
+    Task.objects.filter(pk=task.pk).update(telling_until=None)
+
+
+def _later(task: Task, trouble: Trouble) -> None:
+    pause = max(60 * 2 ** min(task.tell_tries, 6), trouble.retry_after or 0)
+    Task.objects.filter(pk=task.pk).update(
+        tell_at=timezone.now() + dt.timedelta(seconds=min(pause, 3600)),
+        telling_until=None,
+        tell_tries=F("tell_tries") + 1,
+    )

@@ -1,0 +1,71 @@
+"""What each vendor is to us: whether its address is its own, what it costs, when to try it again."""
+
+import datetime as dt
+import random
+from decimal import Decimal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.utils import timezone
+
+from production.errors import Kind, Trouble
+from production.models import Provider
+from production.stages import Piece
+
+# The addresses that a lane's takes come from; a lane that is not here works on this machine.
+LANE_ADDRESSES = {
+    "planning": ["GEMINI_BASE_URL"],
+    "images": ["GEMINI_BASE_URL"],
+    "video": ["KIE_BASE_URL", "KIE_UPLOAD_URL"],
+    "voice": ["ELEVENLABS_BASE_URL"],
+    "upload": ["YOUTUBE_BASE_URL"],
+}
+CLUSTERS = {"ffmpeg": "cpu", "upload": "cpu"}  # every other lane waits on vendors: cluster "calls"
+PACIFIC = ZoneInfo("America/Los_Angeles")
+
+
+def is_own_address(name: str) -> bool:
+    """True where the setting `name` points at the vendor itself."""
+    own, used = (urlsplit(table[name]) for table in (settings.OWN_ADDRESSES, settings.ADDRESSES))
+    return (own.scheme, own.netloc) == (used.scheme, used.netloc)
+
+
+def is_simulated(piece: Piece) -> bool:
+    """True where a take of this piece does not come from the vendor itself."""
+    return not all(is_own_address(name) for name in LANE_ADDRESSES.get(piece.lane, []))
+
+
+def cluster(lane: str) -> str:
+    return CLUSTERS.get(lane, "calls")
+
+
+def price(lane: Provider, kind: str) -> Decimal:
+    """USD that one take is expected to cost at most; the vendor's reply corrects it."""
+    return Decimal(str(lane.prices.get(kind, "0")))
+
+
+def next_try(trouble: Trouble, tries: int) -> dt.datetime | None:
+    """When to try again after `tries` failures; None: not by itself.
+
+    Transient: 1, 5, 15, 60 minutes with a tenth of jitter (FR28). Quota: the provider's word, else midnight Pacific.
+    A `retry_after` of 0 means at once: the vendor has nothing to recover from.
+    """
+    now = timezone.now()
+    if trouble.kind == Kind.QUOTA:
+        return now + dt.timedelta(seconds=trouble.retry_after) if trouble.retry_after else _midnight_pacific(now)
+    if trouble.kind != Kind.TRANSIENT or tries > len(settings.RETRY_MINUTES):
+        return None
+    if trouble.retry_after == 0:
+        return now
+    pause = settings.RETRY_MINUTES[tries - 1] * 60 * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
+    return now + dt.timedelta(seconds=max(pause, trouble.retry_after or 0))
+
+
+def most_tries() -> int:
+    return len(settings.RETRY_MINUTES) + 1
+
+
+def _midnight_pacific(now: dt.datetime) -> dt.datetime:
+    tomorrow = (now.astimezone(PACIFIC) + dt.timedelta(days=1)).date()
+    return dt.datetime.combine(tomorrow, dt.time(), PACIFIC)

@@ -1,0 +1,231 @@
+"""Which pieces a stage needs, and what each is made from.
+
+A recipe's fingerprint covers its words, settings and the ids of the takes it is made from: when one of them changes,
+the take is out of date and is made again; when none does, a resumed stage keeps it. Model ids are left out: a new
+model must not buy everything again.
+
+In `parts`, {"take": id} stands for that take's file and {"json": …} for a file with that content, so that the row
+holds no path and a workspace can move.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+
+from production.models import Asset, Clip, Take, Task
+from production.stages import PIECES, Piece, Stage
+
+PLAIN = "Full figure, alone, on a plain white background, nothing else in the picture."
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one take is made from: `parts` are the script's flags in order, or a callable's facts."""
+
+    kind: str
+    prompt: str = ""
+    flags: list[Any] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[Take, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {"flags": self.flags, "env": self.env, "facts": self.facts}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return _digest([self.kind, self.prompt, self.as_json(), sorted(take.pk for take in self.sources)])
+
+
+@dataclass(frozen=True)
+class Need:
+    """A piece that the stage needs. `recipe` is None while something it is made from is still missing."""
+
+    piece: Piece
+    position: int
+    recipe: Recipe | None
+
+
+class Shelf:
+    """A task's plan and its selected takes, read once (three queries)."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.channel = task.channel
+        self.clips = {clip.number: clip for clip in task.clips.select_related("character", "environment")}
+        self.assets = {asset.number: asset for asset in task.assets.select_related("reference")}
+        self.takes = {(take.kind, take.position): take for take in task.takes.filter(selected=True)}
+
+    def find(self, *pieces: tuple[str, int]) -> tuple[Take, ...] | None:
+        """The selected takes of all these pieces, or None while one is missing."""
+        found = tuple(self.takes[piece] for piece in pieces if piece in self.takes)
+        return found if len(found) == len(pieces) else None
+
+
+def needs(task: Task, stage: Stage) -> list[Need]:
+    """Every piece of the stage, in the order in which they are best made."""
+    shelf = Shelf(task)
+    return [
+        Need(piece, position, RECIPES[piece.kind](shelf, position))
+        for piece in PIECES
+        if piece.stage == stage.name
+        for position in _positions(shelf, piece)
+    ]
+
+
+def content_hash(task: Task, stage: Stage) -> str:
+    """What a yes at this stage's gate binds to: the selected takes, and at the end the words that are published."""
+    kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
+    takes = task.takes.filter(selected=True, kind__in=kinds).order_by("kind", "position")
+    content: list[Any] = [list(row) for row in takes.values_list("kind", "position", "pk", "sha256")]
+    if stage.gate == "always":
+        content.append(metadata(task))
+    return _digest(content)
+
+
+def metadata(task: Task) -> dict[str, Any]:
+    """What YouTube is told about the film, from the task and its channel's template."""
+    channel = task.channel
+    return {
+        "title": task.title,
+        "description": channel.description_template.replace("{title}", task.title).replace(
+            "{description}", task.description
+        ),
+        "tags": [*task.tags, *(tag for tag in channel.tags if tag not in task.tags)],
+        "category": channel.category_id,
+        "language": channel.language,
+        "privacy": task.wanted_privacy,
+        "made_for_kids": channel.made_for_kids,
+        "synthetic_media": channel.synthetic_media,
+    }
+
+
+# ---------------------------------------------------------------- one recipe a kind
+
+
+def _plan(shelf: Shelf, position: int) -> Recipe:
+    task, channel = shelf.task, shelf.channel
+    facts = {
+        "title": task.title,
+        "topic": task.topic,
+        "story_direction": task.story_direction,
+        "language": channel.language,
+        "style": channel.style,
+        "clips": channel.clips_per_video,
+        "assets": channel.assets_per_video,
+    }
+    return Recipe("plan", prompt=task.topic, facts=facts)
+
+
+def _image(shelf: Shelf, position: int) -> Recipe | None:
+    asset = shelf.assets[position]
+    wanted = [("plan", 0)] + ([("image", asset.reference.number)] if asset.reference else [])
+    sources = shelf.find(*wanted)
+    if sources is None:
+        return None
+    plain = PLAIN if asset.kind == Asset.Kind.CHARACTER else ""
+    prompt = "\n".join(filter(None, [shelf.channel.style, asset.prompt, plain]))
+    references = [part for take in sources[1:] for part in ("--reference-image", {"take": take.pk})]
+    return Recipe("image", prompt, ["--prompt", prompt, *references], sources=sources)
+
+
+def _composite(shelf: Shelf, position: int) -> Recipe | None:
+    return _joined(shelf, position, "composite", "--character", "--environment")
+
+
+def _split(shelf: Shelf, position: int) -> Recipe | None:
+    return _joined(shelf, position, "split", "--left", "--right")
+
+
+def _joined(shelf: Shelf, position: int, kind: str, first: str, second: str) -> Recipe | None:
+    clip = shelf.clips[position]
+    sources = shelf.find(("image", clip.character.number), ("image", clip.environment.number))
+    if sources is None:
+        return None
+    flags = [first, {"take": sources[0].pk}, second, {"take": sources[1].pk}]
+    return Recipe(kind, f"{clip.character} + {clip.environment}", flags, sources=sources)
+
+
+def _clip(shelf: Shelf, position: int) -> Recipe | None:
+    clip = shelf.clips[position]
+    sources = shelf.find((clip.layout, position))
+    if sources is None:
+        return None
+    flags = ["--image", {"take": sources[0].pk}, "--prompt", clip.motion_prompt]
+    return Recipe("clip", clip.motion_prompt, flags, sources=sources)
+
+
+def _narration(shelf: Shelf, position: int) -> Recipe | None:
+    channel, text = shelf.channel, shelf.clips[position].narration
+    sources = shelf.find(("plan", 0))
+    if sources is None:
+        return None
+    voice = {
+        "--stability": channel.voice_stability,
+        "--similarity": channel.voice_similarity,
+        "--style": channel.voice_style,
+    }
+    flags = ["--text", text, *(part for flag, value in voice.items() for part in (flag, f"{value:.2f}"))]
+    env = {"ELEVENLABS_VOICE_ID": channel.voice_id or settings.ELEVENLABS_VOICE_ID}
+    return Recipe("narration", text, flags, env, sources=sources)
+
+
+def _sound(shelf: Shelf, position: int) -> Recipe | None:
+    text = shelf.clips[position].sound_prompt
+    sources = shelf.find(("plan", 0))
+    return sources and Recipe("sound", text, ["--text", text, "--duration", "10"], sources=sources)
+
+
+def _film(shelf: Shelf, position: int) -> Recipe | None:
+    kinds = ("clip", "narration", "sound")
+    sources = shelf.find(*((kind, number) for number in shelf.clips for kind in kinds))
+    if sources is None:
+        return None
+    clips = [
+        {
+            "clip_number": number,
+            "video": {"take": shelf.takes["clip", number].pk},
+            "audio": {"take": shelf.takes["narration", number].pk},
+            "sfx": {"take": shelf.takes["sound", number].pk},
+            "words": shelf.takes["narration", number].words,
+        }
+        for number in shelf.clips
+    ]
+    return Recipe("film", shelf.task.title, ["--manifest", {"json": {"clips": clips}}], sources=sources)
+
+
+def _upload(shelf: Shelf, position: int) -> Recipe | None:
+    sources = shelf.find(("film", 0))
+    return sources and Recipe("upload", shelf.task.title, facts=metadata(shelf.task), sources=sources)
+
+
+RECIPES: dict[str, Callable[[Shelf, int], Recipe | None]] = {
+    "plan": _plan,
+    "image": _image,
+    "composite": _composite,
+    "split": _split,
+    "clip": _clip,
+    "narration": _narration,
+    "sound": _sound,
+    "film": _film,
+    "upload": _upload,
+}
+
+
+def _positions(shelf: Shelf, piece: Piece) -> Iterator[int]:
+    if piece.per == "task":
+        yield 0
+    elif piece.per == "asset":
+        yield from shelf.assets
+    else:
+        layouts = {piece.kind} & set(Clip.Layout.values) or set(Clip.Layout.values)
+        yield from (number for number, clip in shelf.clips.items() if clip.layout in layouts)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

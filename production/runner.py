@@ -1,0 +1,204 @@
+"""Starts scripts that outlive their worker, and finds out what came of them. The only importer of subprocess.
+
+A run is a folder: `pid` (its process group), `stdout`, `stderr`, `exit` (written last, whole) and `alive`, on which the
+script holds a lock for as long as it lives. So any process, also one that came after a crash, can tell whether it is
+still running, how it ended, or that it vanished.
+"""
+
+import fcntl
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+MOST_OUTPUT = 1_000_000  # bytes of stdout that are read; a script that says more is cut
+MOST_ERRORS = 2_000  # characters of stderr kept for people
+HARMLESS = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SCRIPTS_ENV_FILE", "SSL_CERT_FILE")
+
+# The shell writes its own id, so that a run whose starter died at once can be found, and the exit code by rename.
+WRAPPER = (
+    'echo $$ >"$0/pid"; "$@" >"$0/stdout" 2>"$0/stderr" </dev/null; echo $? >"$0/exit.new" && mv "$0/exit.new" "$0/exit"'
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """One start of a script: what to run, with what, where, and for how many seconds at most."""
+
+    script: str
+    flags: list[str]
+    env: dict[str, str]
+    secrets: dict[str, str]
+    folder: Path
+    output: Path | None
+    seconds: int
+
+
+@dataclass
+class Report:
+    """What a script said and left behind. `code` is None for one that vanished or was ended at its time limit."""
+
+    code: int | None = None
+    timed_out: bool = False
+    output: Path | None = None
+    stderr: str = ""
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def said(self, event: str) -> dict[str, Any] | None:
+        """The last event of that name."""
+        return next((e for e in reversed(self.events) if e["event"] == event), None)
+
+    def all(self, event: str) -> list[dict[str, Any]]:
+        return [e for e in self.events if e["event"] == event]
+
+
+class Run:
+    """A script at work, ours or one whose worker died."""
+
+    def __init__(self, order: Order, process: "subprocess.Popen[bytes] | None" = None, pipe: int | None = None) -> None:
+        self.order = order
+        self.process = process
+        self.pipe = pipe
+        self.timed_out = False
+
+    @property
+    def overdue(self) -> bool:
+        with suppress(FileNotFoundError):
+            return time.time() - (self.order.folder / "pid").stat().st_mtime > self.order.seconds
+        return False
+
+    def is_alive(self) -> bool:
+        if self.process and self.process.poll() is None:
+            return True
+        return _is_locked(self.order.folder / "alive")
+
+    def end(self) -> None:
+        """Kill the whole group. The lock proves that the number still means our processes."""
+        self.timed_out = True
+        with suppress(FileNotFoundError, ValueError, ProcessLookupError):
+            os.killpg(int((self.order.folder / "pid").read_text()), signal.SIGKILL)
+
+    def report(self) -> Report:
+        if self.process:
+            self.process.wait()
+        if self.pipe is not None:
+            os.close(self.pipe)
+            self.pipe = None
+        return Report(
+            code=None if self.timed_out else _exit_code(self.order.folder),
+            timed_out=self.timed_out,
+            output=self.order.output if self.order.output and self.order.output.is_file() else None,
+            stderr=redacted(_tail(self.order.folder / "stderr"), self.order.secrets),
+            events=events(self.order.folder),
+        )
+
+
+def start(order: Order) -> Run:
+    """Start the script in a session of its own, its output going into files.
+
+    Errors: FileNotFoundError where the script does not exist.
+    """
+    script = settings.SCRIPTS_DIR / order.script
+    if not script.is_file():
+        raise FileNotFoundError(f"{order.script} is not in {settings.SCRIPTS_DIR}; set SCRIPTS_DIR")
+    order.folder.mkdir(parents=True, exist_ok=True)
+    read_end, write_end = os.pipe()
+    lock = os.open(order.folder / "alive", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        python = settings.SCRIPTS_PYTHON or sys.executable
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", WRAPPER, str(order.folder), python, str(script), *order.flags],
+            cwd=script.parent,
+            env={name: os.environ[name] for name in HARMLESS if name in os.environ} | order.env | order.secrets,
+            start_new_session=True,
+            pass_fds=(write_end, lock),
+        )
+    finally:
+        os.close(write_end)
+        os.close(lock)
+    return Run(order, process, read_end)
+
+
+def find(order: Order) -> Run | None:
+    """The run that a former claim holder left in the order's folder, if it was started at all."""
+    was_started = (order.folder / "pid").exists() or _is_locked(order.folder / "alive")
+    return Run(order) if was_started else None
+
+
+def watch(runs: list[Run], *, seconds: float, beat: Callable[[], None], every: float = 0.5) -> Iterator[Run]:
+    """Yield each run as it ends, for so many seconds at most; `beat` is called in between."""
+    until = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        for run in runs:
+            if run.pipe is not None:
+                selector.register(run.pipe, selectors.EVENT_READ, run)
+        pending = list(runs)
+        while pending and time.monotonic() < until:
+            selector.select(timeout=every)
+            for run in [run for run in pending if not run.is_alive()]:
+                if run.pipe is not None:
+                    selector.unregister(run.pipe)
+                pending.remove(run)
+                yield run
+            for run in pending:
+                if run.overdue:
+                    run.end()
+            beat()
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """The JSON lines of a script's stdout that carry an "event"; anything else is its own talk and passed over."""
+    found = []
+    with suppress(FileNotFoundError), (folder / "stdout").open("rb") as file:
+        for line in file.read(MOST_OUTPUT).decode(errors="replace").splitlines():
+            if not line.lstrip().startswith("{"):
+                continue
+            with suppress(json.JSONDecodeError, RecursionError):
+                said = json.loads(line)
+                if isinstance(said, dict) and isinstance(said.get("event"), str):
+                    found.append(said)
+    return found
+
+
+def redacted(text: str, secrets: dict[str, str]) -> str:
+    for secret in filter(None, secrets.values()):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _tail(path: Path) -> str:
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MOST_ERRORS))
+        return file.read().decode(errors="replace").strip()
+    return ""
+
+
+def _exit_code(folder: Path) -> int | None:
+    try:
+        return int((folder / "exit").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,95 @@
+"""The safety net, run by the worker command's own timer every two seconds: whatever a lost ring left lying is rung again.
+
+One host at a time does it (an advisory lock); doing it twice would change nothing.
+"""
+
+import datetime as dt
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from production import alerts, dispatch, flow, intake, outbox, workspace
+from production.broker import ring
+from production.models import LIVE, Heartbeat, Provider, Take, Task
+from production.providers import cluster
+from production.stages import RUNNING, Status
+
+log = structlog.get_logger(__name__)
+State = Take.State
+LOCK = 7_310_001  # advisory lock number of the sweep
+RING_AGAIN = dt.timedelta(seconds=5)  # a lane that is rung more often only fills the queue
+IDLE = dt.timedelta(seconds=30)  # a running task without a live take for so long has missed its end
+STALE_JOB = dt.timedelta(hours=1)
+
+
+def tick() -> bool:
+    """One round. False where another host is at it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        if not cursor.fetchone()[0]:
+            return False
+        try:
+            _round()
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+    return True
+
+
+def beat(name: str, cluster_name: str) -> None:
+    """This worker is alive."""
+    Heartbeat.objects.update_or_create(
+        name=name, defaults={"beat": timezone.now()}, create_defaults={"cluster": cluster_name}
+    )
+
+
+def _round() -> None:
+    for lane in Provider.objects.all():
+        _ring_lane(lane)
+    for channel_id in set(Task.objects.waiting().values_list("channel_id", flat=True)):
+        flow.start_waiting(channel_id)
+    for take_id in Take.objects.filter(state=State.UNKNOWN, due_at__lte=timezone.now()).values_list("pk", flat=True):
+        flow.give_up_asking(take_id)
+    for task_id in _idle_tasks():
+        flow.advance_by_id(task_id)
+    for job, due in ((intake.JOB, intake.due()), ("production.jobs.tell", outbox.due())):
+        for row in due:
+            ring(job, row)
+    for alert in alerts.due():
+        ring("production.jobs.deliver", alert)
+    _remove_old_workspaces()
+    Heartbeat.objects.filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
+    OrmQ.objects.filter(lock__lt=timezone.now() - STALE_JOB).delete()
+
+
+def _ring_lane(lane: Provider) -> None:
+    """Ring where something is due that nobody seems to be at."""
+    now = timezone.now()
+    takes = Take.objects.filter(lane=lane)
+    to_do = Q(state=State.WAITING, due_at__lte=now) | Q(state=State.CLAIMED, lease_until__lte=now)
+    jobs = [(dispatch.WORK, to_do), (dispatch.ASK, Q(state=State.SUBMITTED, due_at__lte=now))]
+    due = [job for job, condition in jobs if takes.filter(condition).exists()]
+    rested = Q(rung_at=None) | Q(rung_at__lte=now - RING_AGAIN)
+    if due and Provider.objects.filter(rested, pk=lane.pk).update(rung_at=now):
+        for job in due:
+            ring(job, lane.pk, cluster=cluster(lane.pk))
+
+
+def _idle_tasks() -> list[int]:
+    """Running tasks in which nothing is live: the end of their stage was missed (a crash between two commits)."""
+    since = timezone.now() - IDLE
+    running = Task.objects.filter(status__in=list(RUNNING), status_since__lte=since)
+    return list(running.exclude(takes__state__in=LIVE).values_list("pk", flat=True)[:50])
+
+
+def _remove_old_workspaces() -> None:
+    """FR49: after publishing plus the set days; what is in error or in progress stays."""
+    before = timezone.now() - settings.WORKSPACE_KEEP
+    done = Task.objects.filter(status=Status.PUBLISHED, status_since__lte=before, workspace_removed=None)
+    for task in done.select_related("channel")[:20]:
+        workspace.remove(task)
+        Task.objects.filter(pk=task.pk).update(workspace_removed=timezone.now())
+        log.info("workspace_files_removed", task=task.pk, channel=task.channel.slug)

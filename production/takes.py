@@ -1,0 +1,223 @@
+"""The only writer of takes: their state, their claim, and which one of a piece is selected.
+
+Every change after a claim is a guarded UPDATE that bears the claim's token and holder: who comes late moves nothing.
+Callers hold the task's row lock wherever two settling takes could miss each other.
+"""
+
+import datetime as dt
+import socket
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db.models import F, Max
+from django.utils import timezone
+
+from production.errors import StaleError, Trouble
+from production.models import IN_FLIGHT, Take, Task
+from production.providers import is_simulated
+from production.stages import Piece
+
+State = Take.State
+
+
+# ---------------------------------------------------------------- planned
+
+
+def plan(
+    task: Task,
+    piece: Piece,
+    position: int,
+    *,
+    prompt: str,
+    recipe: dict[str, Any],
+    fingerprint: str,
+    sources: Iterable[Take],
+    due_at: dt.datetime | None = None,
+) -> Take:
+    """A new take of a piece; the one that is selected stays so until this one is done."""
+    sources = list(sources)
+    last = task.takes.of(piece.kind, position).aggregate(n=Max("number"))["n"] or 0
+    take = Take.objects.create(
+        task=task,
+        channel_id=task.channel_id,
+        lane_id=piece.lane,
+        kind=piece.kind,
+        position=position,
+        number=last + 1,
+        prompt=prompt,
+        recipe=recipe,
+        fingerprint=fingerprint,
+        due_at=due_at or timezone.now(),
+        simulated=is_simulated(piece) or any(source.simulated for source in sources),
+    )
+    take.sources.set(sources)
+    return take
+
+
+def cancel(takes: Iterable[Take]) -> int:
+    """Let go of takes that nobody works on; one in flight is settled by whoever holds it."""
+    return (
+        Take.objects.filter(pk__in=[take.pk for take in takes], state__in=[State.WAITING, State.UNKNOWN, State.FAILED])
+        .exclude(state__in=IN_FLIGHT)
+        .update(state=State.CANCELLED, finished=timezone.now())
+    )
+
+
+# ---------------------------------------------------------------- claimed
+
+
+def claim(take: Take, holder: str) -> None:
+    """WAITING -> CLAIMED. Called inside the lane's claim transaction, the take's row locked.
+
+    One that already has the provider's job id is claimed to collect it: that is no new attempt, nothing is bought.
+    """
+    now = timezone.now()
+    take.state, take.token, take.holder = State.CLAIMED, uuid.uuid4(), holder
+    take.host, take.lease_until, take.started = socket.gethostname(), now + settings.LEASE, now
+    take.attempt += 0 if take.ref else 1
+    take.save(update_fields=["state", "token", "holder", "host", "lease_until", "started", "attempt"])
+
+
+def adopt(take: Take, holder: str) -> None:
+    """Take over the claim of a holder whose lease has run out: same token, same folder, perhaps still running."""
+    _guarded(take, holder=holder, lease_until=timezone.now() + settings.LEASE)
+
+
+def renew(takes: Iterable[Take]) -> None:
+    """Push the leases on, where they are still ours."""
+    for take in takes:
+        _mine(take).update(lease_until=timezone.now() + settings.LEASE, progress=take.progress)
+
+
+def let_go(take: Take) -> None:
+    """The job has no time left but the script goes on: whoever hears the next ring adopts it."""
+    _mine(take).update(lease_until=timezone.now())
+
+
+def is_held(take: Take) -> bool:
+    """True while the claim that `take` was read under is still in force."""
+    return _mine(take).exists()
+
+
+# ---------------------------------------------------------------- settled
+
+
+def submitted(take: Take, ref: str) -> None:
+    """The provider has it; nobody needs to hold it any more."""
+    _guarded(take, state=State.SUBMITTED, ref=ref, due_at=timezone.now() + settings.ASK_EVERY, **_LET_GO)
+
+
+def done(take: Take, *, output: str, result: dict[str, Any], sha256: str, size: int, seconds: float | None) -> None:
+    """Finished, and from now on the selected take of its piece."""
+    _guarded(
+        take,
+        state=State.DONE,
+        output=output,
+        result=result,
+        sha256=sha256,
+        size=size,
+        seconds=seconds,
+        error="",
+        error_kind="",
+        finished=timezone.now(),
+        **_LET_GO,
+    )
+    select(take)
+
+
+def again_at(take: Take, trouble: Trouble, due_at: dt.datetime, *, counts: bool, keep_ref: bool) -> None:
+    """Failed for now; another attempt (or, with its ref kept, another look) when it is due."""
+    _guarded(
+        take,
+        state=State.WAITING,
+        due_at=due_at,
+        ref=take.ref if keep_ref else "",
+        tries=F("tries") + int(counts),
+        error=trouble.message,
+        error_kind=trouble.kind,
+        **_LET_GO,
+    )
+
+
+def failed(take: Take, trouble: Trouble) -> None:
+    """Failed for good, until a person says otherwise."""
+    _guarded(
+        take,
+        state=State.FAILED,
+        error=trouble.message,
+        error_kind=trouble.kind,
+        finished=timezone.now(),
+        **_LET_GO,
+    )
+
+
+def unknown(take: Take, trouble: Trouble, until: dt.datetime) -> None:
+    """The paid call may have happened; wait so long for the provider to say so itself."""
+    _guarded(take, state=State.UNKNOWN, due_at=until, error=trouble.message, error_kind=trouble.kind, **_LET_GO)
+
+
+def select(take: Take) -> None:
+    """Make this done take the one that counts."""
+    Take.objects.of(take.kind, take.position).filter(task_id=take.task_id, selected=True).update(selected=False)
+    Take.objects.filter(pk=take.pk, state=State.DONE).update(selected=True)
+    take.refresh_from_db()
+
+
+def overrule(take: Take, *, by: str) -> None:
+    """A person wants this take, current or not; a newer one that failed stands back."""
+    Take.objects.filter(pk=take.pk, state=State.DONE).update(overruled_by=by)
+    newer = Take.objects.of(take.kind, take.position).filter(task_id=take.task_id, number__gt=take.number)
+    newer.filter(state__in=[State.FAILED, State.WAITING]).update(state=State.CANCELLED)
+    select(take)
+
+
+# ---------------------------------------------------------------- asked about, asked for again
+
+
+def ask_later(take: Take) -> bool:
+    """Reserve the right to ask about a submitted take; False where another tick was faster."""
+    met = Take.objects.filter(pk=take.pk, state=State.SUBMITTED, due_at=take.due_at)
+    return bool(met.update(due_at=timezone.now() + settings.ASK_EVERY))
+
+
+def line_up_to_collect(take: Take) -> None:
+    """The provider has finished: line up to collect."""
+    Take.objects.filter(pk=take.pk, state=State.SUBMITTED).update(state=State.WAITING, due_at=timezone.now())
+
+
+def heard_of(token: uuid.UUID, ref: str) -> Take | None:
+    """A provider called back with our token: now the job id is known, also of a take whose reply was lost."""
+    take = Take.objects.filter(token=token, state__in=[State.UNKNOWN, State.SUBMITTED]).first()
+    if take and take.ref in ("", ref):
+        Take.objects.filter(pk=take.pk, state=take.state).update(
+            state=State.SUBMITTED, ref=ref, due_at=timezone.now(), error="", error_kind=""
+        )
+        return take
+    return None
+
+
+def retry(take: Take) -> None:
+    """A person asked for another attempt: the count of tries begins anew, a job that the provider has is kept."""
+    Take.objects.filter(pk=take.pk, state__in=[State.FAILED, State.UNKNOWN]).update(
+        state=State.WAITING, tries=0, due_at=timezone.now(), finished=None
+    )
+
+
+def hurry(task: Task) -> None:
+    """Do not wait out a back-off: a person has said "now"."""
+    task.takes.filter(state=State.WAITING, due_at__gt=timezone.now()).update(due_at=timezone.now(), tries=0)
+
+
+_LET_GO: dict[str, Any] = {"holder": "", "lease_until": None, "progress": ""}
+
+
+def _mine(take: Take) -> Any:
+    return Take.objects.filter(pk=take.pk, state=take.state, token=take.token, holder=take.holder)
+
+
+def _guarded(take: Take, **changes: Any) -> None:
+    if not _mine(take).update(**changes):
+        raise StaleError(f"{take} is held by somebody else by now")
+    take.refresh_from_db()

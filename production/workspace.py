@@ -1,0 +1,67 @@
+"""Where the files of a task lie (FR44).
+
+{root}/{channel}/{task}/takes/{take}/{token}/   one start of a script: stdout, stderr, exit, its output
+{root}/{channel}/{task}/assets/characters/hero.png -> the selected take   (composites, videos, audio, sfx, final alike)
+"""
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+
+from production.models import Take, Task
+
+
+def folder(task: Task) -> Path:
+    return settings.WORKSPACE_ROOT / task.channel.slug / str(task.pk)
+
+
+def run_folder(take: Take) -> Path:
+    """The folder of the take's present claim; another claim has another token and so another folder."""
+    return folder(take.task) / "takes" / str(take.pk) / str(take.token)
+
+
+def file_of(take: Take) -> Path:
+    """The file that the take produced."""
+    return folder(take.task) / take.output
+
+
+def relative(take: Take, path: Path) -> str:
+    return str(path.relative_to(folder(take.task)))
+
+
+def canonical(take: Take, name: str) -> Path:
+    """The place in the workspace where people and scripts find the piece, whichever take is selected."""
+    return folder(take.task) / take.piece.folder / f"{name}{Path(take.output).suffix}"
+
+
+def point_to(take: Take, link: Path) -> None:
+    """Let `link` lead to the take's file; atomic: a reader sees the old take or the new one."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{link.name}.{take.token}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(file_of(take))
+    fresh.replace(link)
+
+
+def fingerprint(path: Path) -> tuple[str, int]:
+    """(sha256, bytes) of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return digest.hexdigest(), file.tell()
+
+
+def remove(task: Task) -> None:
+    shutil.rmtree(folder(task), ignore_errors=True)
+
+
+def scratch() -> Path:
+    """A folder for a run that belongs to no take."""
+    settings.WORKSPACE_ROOT.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=".ask-", dir=settings.WORKSPACE_ROOT))
+
+
+def forget(scratch_folder: Path) -> None:
+    shutil.rmtree(scratch_folder, ignore_errors=True)
