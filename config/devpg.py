@@ -105,7 +105,7 @@ def _until_ready(folder: Path, name: str, *, durable: bool) -> None:
 
 def _fault(folder: Path, name: str) -> str:
     """Make sure that database `name` exists; what stands in the way, "" if nothing does."""
-    import psycopg  # noqa: PLC0415 - the keeper, which is kept waiting by nothing else, does without it
+    import psycopg  # here: the keeper, which is kept waiting by nothing else, does without it
 
     try:
         with psycopg.connect(
