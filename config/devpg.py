@@ -94,12 +94,13 @@ def _until_ready(folder: Path, name: str, *, durable: bool) -> None:
     deadline, launched = time.monotonic() + START_LIMIT, False
     while fault := _fault(folder, name):
         if (lock := _try_lock(folder / "server.lock")) is not None:
-            if launched:
-                raise PostgresError(f"PostgreSQL does not start: {_last_line(folder)} (see {folder / 'server.log'})")
-            _launch(folder, lock, durable=durable)
+            with os.fdopen(lock):
+                if launched:
+                    raise PostgresError(f"PostgreSQL does not start: {_last_line(folder)} (see {folder}/server.log)")
+                _launch(folder, lock, durable=durable)
             launched = True
         if time.monotonic() > deadline:
-            raise PostgresError(f"PostgreSQL does not answer: {fault} (see {folder / 'server.log'})")
+            raise PostgresError(f"PostgreSQL does not answer: {fault} (see {folder}/server.log)")
         time.sleep(PAUSE)
 
 
@@ -136,7 +137,6 @@ def _launch(folder: Path, lock: int, *, durable: bool) -> None:
             stdout=log,
             stderr=log,
         )
-    os.close(lock)
 
 
 def _options(folder: Path, *, durable: bool) -> list[str]:

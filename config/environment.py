@@ -6,6 +6,7 @@ key. An empty ENV_FILE keeps every `.env` unread.
 
 import base64
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +17,11 @@ import environ
 
 Environment = dict[str, str]
 
-HARMLESS = frozenset(
-    "PATH HOME USER LOGNAME SHELL TMPDIR TZ VIRTUAL_ENV LD_LIBRARY_PATH XDG_RUNTIME_DIR CI LANG LANGUAGE TERM COLORTERM"
-    " NO_COLOR FORCE_COLOR COLUMNS LINES PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONWARNINGS FFMPEG".split()
+HARMLESS = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|VIRTUAL_ENV|LD_LIBRARY_PATH|XDG_RUNTIME_DIR|CI|FFMPEG"
+    r"|LANG|LANGUAGE|LC_\w+|TERM|COLORTERM|NO_COLOR|FORCE_COLOR|COLUMNS|LINES"
+    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHONWARNINGS|COVERAGE_\w+"
 )
-HARMLESS_PREFIXES = ("LC_", "COVERAGE_")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -87,7 +88,7 @@ def rehearsal(addresses: Mapping[str, str], **extra: str) -> Environment:
 
 def harmless() -> Environment:
     """What of this process's environment points at nobody and opens nothing."""
-    return {name: value for name, value in os.environ.items() if name in HARMLESS or name.startswith(HARMLESS_PREFIXES)}
+    return {name: value for name, value in os.environ.items() if HARMLESS.fullmatch(name)}
 
 
 def with_real_keys(environment: Environment, dotenv: Path) -> tuple[Environment, list[str]]:
@@ -100,7 +101,7 @@ def with_real_keys(environment: Environment, dotenv: Path) -> tuple[Environment,
     changed = dict(environment)
     for vendor in real:
         names = (*vendor.keys, *vendor.addresses, *vendor.choices)
-        changed |= vendor.addresses | {name: given[name] for name in names if name in given}
+        changed |= dict(vendor.addresses) | {name: given[name] for name in names if name in given}
     return changed, [vendor.name for vendor in real]
 
 

@@ -48,7 +48,7 @@ class StartError(RuntimeError):
 
 @dataclass
 class Child:
-    """A supervised program; `due` is the (monotonic) time of its next start while it is down."""
+    """A supervised program; while it is down, `due` is the (monotonic) time of its next start."""
 
     name: str
     argv: Sequence[str]
@@ -57,7 +57,7 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes]
     started: float
-    delay: float = BACKOFF[0]
+    delay: float
     due: float | None = None
     restarts: int = 0
 
@@ -76,7 +76,7 @@ class Supervisor:
     def __init__(self, logs: Path, *, grace: float = 10.0, say: Say = say_on_stderr) -> None:
         self.logs, self.grace, self.say = logs, grace, say
         self.children: dict[str, Child] = {}
-        self._before = set(psutil.Process().children(recursive=True))
+        self._before = _descendants(set())
         self._handlers = contextlib.ExitStack()
         self._hurry = False
 
@@ -90,6 +90,7 @@ class Supervisor:
         with self._handlers:
             self._end_children()
             end_descendants(self._before, self.say)
+            _prctl(PR_SET_CHILD_SUBREAPER, 0)
 
     def start(self, name: str, argv: Sequence[str], environment: Mapping[str, str], *, folder: Path = Path()) -> Child:
         """Start a program in `folder`; what it prints goes to `<logs>/<name>.log`, which is begun anew."""
@@ -97,7 +98,7 @@ class Supervisor:
         log = self.logs / f"{name}.log"
         log.write_bytes(b"")
         process = _spawn(argv, environment, folder, log)
-        self.children[name] = Child(name, argv, environment, folder, log, process, started=time.monotonic())
+        self.children[name] = Child(name, argv, environment, folder, log, process, time.monotonic(), BACKOFF[0])
         return self.children[name]
 
     def tick(self) -> None:
@@ -171,7 +172,7 @@ def guard() -> None:
     """
     if sys.platform != "linux":
         return
-    before = set(psutil.Process().children(recursive=True))
+    before = _descendants(set())
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     if worker := os.fork():
         _stand_guard(worker, before)
@@ -194,8 +195,8 @@ def end_descendants(spared: set[psutil.Process], say: Say = say_on_stderr) -> No
                 elif process not in told:
                     process.terminate()
         told |= left
-        _reap({process.pid for process in spared})
         time.sleep(PAUSE / 5)
+        _reap({process.pid for process in spared})
 
 
 def answers(address: str) -> bool:
@@ -327,6 +328,7 @@ def _last_lines(log: Path) -> str:
 def _listener(port: int) -> str:
     with contextlib.suppress(psutil.Error):  # macOS shows other people's connections to root only
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if listens and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid}) listens on it"
     return "another program listens on it"
