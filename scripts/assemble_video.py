@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Cut clips, narration and sound effects to a finished film: 1080p H.264 and AAC, at -14 LUFS. The manifest's keys: manifest.py."""
+"""Cut clips, narration and sound effects to a finished film: 1080p H.264 and AAC at -14 LUFS.
+
+The keys of the manifest are described in manifest.py.
+"""
 
 import os
 from argparse import Namespace
@@ -40,7 +43,7 @@ def _warn_of_held_frames(spans: list[Span]) -> None:
 
 
 def _make(manifest: Manifest, spans: list[Span], directory: Path, target: Path) -> None:
-    """Fill the directory with the segments and the track, then join them. Sound goes first: its steps wait for one another."""
+    """Fill the directory with the segments and the track, then join them. Sound first: its steps form a chain."""
     report = _progress(2 * len(spans) + 2)
     works = [soundtrack.mix_and_master(spans, loudness=manifest.loudness, fade=manifest.fade, report=report)]
     for number, span in enumerate(spans):

@@ -1,7 +1,8 @@
 """What a script owes its runner: JSON lines on stdout, a kind for every failure, and files that are whole.
 
-Events, one object a line: ``started`` (always first), ``sending`` (a paid request is about to leave), ``submitted``, ``state``,
-``progress``, ``cost``, ``timings``, ``warning``, ``error``. A script that died after ``started`` and before ``sending`` bought nothing.
+Events, one object a line: ``started`` (always first), ``sending`` (a paid request is about to leave), ``submitted``,
+``state``, ``progress``, ``cost``, ``timings``, ``loudness``, ``film``, ``warning``, ``error``. A script that died after
+``started`` and before ``sending`` bought nothing.
 """
 
 import json
@@ -18,11 +19,12 @@ MESSAGE_LENGTH = 500
 _hidden: set[str] = set()
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818  (what it is called on the wire is ``error``; it is a way out, not a fault)
     """The script could not do what it was asked.
 
-    kind: ``transient`` (the same request may work later), ``permanent`` (it never will), ``refused`` (moderation), ``quota`` (the account
-    has nothing left) or ``unknown`` (a paid request left and no reply came: it may have been carried out).
+    kind: ``transient`` (the same request may work later), ``permanent`` (it never will), ``refused`` (moderation),
+    ``quota`` (the account has nothing left) or ``unknown`` (a paid request left and no reply came: it may have been
+    carried out).
     retry_after: seconds the service asked us to wait, if it did.
     """
 

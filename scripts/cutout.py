@@ -1,4 +1,4 @@
-"""Freeing a figure from its background: the image model gives no transparency, so a plain studio backdrop is keyed out."""
+"""Freeing a figure from a plain studio backdrop by keying, as the image model gives no transparency."""
 
 from contract import emit
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
@@ -14,8 +14,9 @@ FEATHER = 48
 def cut_out(picture: Image.Image) -> Image.Image:
     """The figure of an RGBA picture, cropped to what is visible.
 
-    Existing transparency is used as it is. Without any, the backdrop is removed as far as it is connected to the border, so that a
-    white shirt before a white wall stays. A picture without a plain backdrop is placed with soft edges, and a warning says so.
+    Existing transparency is used as it is. Without any, the backdrop is removed as far as it is connected to the
+    border, so that a white shirt before a white wall stays. A picture without a plain backdrop gets soft edges, and a
+    warning says so.
     """
     if picture.getchannel("A").getextrema() == (255, 255):
         picture.putalpha(_matte(picture.convert("RGB")) or _feathered(picture.size))
@@ -40,11 +41,9 @@ def _backdrop(picture: Image.Image) -> Image.Image:
     for x, left in ((0, 0), (1, right)):
         upper = _mean(picture, left, 0)
         lower = _mean(picture, left, bottom)
-        stands_there = (
-            max(abs(a - b) for a, b in zip(upper, lower, strict=True)) > FIGURE
-        )  # the figure covers that corner
+        covered = max(abs(a - b) for a, b in zip(upper, lower, strict=True)) > FIGURE  # the figure stands there
         corners.putpixel((x, 0), upper)
-        corners.putpixel((x, 1), upper if stands_there else lower)
+        corners.putpixel((x, 1), upper if covered else lower)
     return corners.resize(picture.size, Image.Resampling.BILINEAR)
 
 
@@ -88,7 +87,7 @@ def _feathered(size: tuple[int, int]) -> Image.Image:
     """Opaque with soft edges at the top and the sides."""
     emit(
         "warning",
-        message="the character has neither transparency nor a plain backdrop: placed as it is, with soft edges",
+        message="the character has neither transparency nor a plain backdrop: its edges are softened",
     )
     inner = Image.new("L", size, 0)
     inner.paste(255, (FEATHER, FEATHER, max(FEATHER + 1, size[0] - FEATHER), size[1]))

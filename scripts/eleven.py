@@ -36,16 +36,11 @@ def narrate(text: str, model: str, voice: VoiceSettings) -> tuple[bytes, list[Wo
     most = next((length for start, length in TEXT_LENGTHS.items() if model.startswith(start)), None)
     if most and len(text) > most:
         raise Failure("permanent", f"--text has {len(text)} characters, {model} takes {most}")
-    settings = {
-        "stability": voice.stability,
-        "similarity_boost": voice.similarity,
-        "style": voice.style,
-        "use_speaker_boost": True,
-    }
+    levels = {"stability": voice.stability, "similarity_boost": voice.similarity, "style": voice.style}
     voice_id = quote(environment.secret("ELEVENLABS_VOICE_ID"), safe="")
     reply = _buy(
         f"/v1/text-to-speech/{voice_id}/with-timestamps?output_format=mp3_44100_128",
-        {"text": text, "model_id": model, "voice_settings": settings},
+        {"text": text, "model_id": model, "voice_settings": {**levels, "use_speaker_boost": True}},
         estimate=len(text) * (0.5 if "flash" in model else 1.0),
     )
     answer = reply.json()
@@ -112,7 +107,7 @@ def _words(answer: dict[str, Any]) -> list[Word]:
 
 
 def _failure(reply: Reply) -> Failure:
-    """Read the error from its body: a 401 may mean an empty account, a 422 holds a list, and codes stand under two names."""
+    """Read the error from its body: a 401 may mean an empty account, a 422 holds a list, codes have two names."""
     detail = reply.json().get("detail")
     if isinstance(detail, list):
         return Failure("permanent", f"{SERVICE}: " + "; ".join(_complaint(mapping(entry)) for entry in detail))

@@ -9,7 +9,7 @@ from contract import Failure, hide
 
 
 def load() -> None:
-    """Fill names missing from the environment out of the file SCRIPTS_ENV_FILE (default: ``.env`` here; empty: no file)."""
+    """Fill in names missing from the environment out of SCRIPTS_ENV_FILE (default: ``.env`` here; empty: no file)."""
     chosen = os.environ.get("SCRIPTS_ENV_FILE")
     path = Path(__file__).with_name(".env") if chosen is None else Path(chosen)
     if chosen == "" or (chosen is None and not path.exists()):

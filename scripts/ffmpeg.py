@@ -1,4 +1,4 @@
-"""Running ffmpeg: finding it, one command at a time or a crew of them on all cores, and saying in a line what went wrong."""
+"""Running ffmpeg: one command at a time or a crew of them on all cores, with a line that says what went wrong."""
 
 import os
 import shutil

@@ -15,27 +15,14 @@ TIMESCALE = 90_000
 def encode(
     number: int, span: Span, *, watermark: Path | None, fades: tuple[float, float], report: Callable[[], None]
 ) -> Work:
-    """Encode one piece into its segment in the working directory. fades: seconds from black at its start, to black at its end.
+    """Encode one piece into its segment in the working directory. fades: seconds from black and to black at its ends.
 
     A clip whose stream fits could be copied bit for bit instead: this generator is the place for it.
     """
-    marks = ["-i", str(watermark)] if watermark else []
-    yield Step(
-        f"{span.piece.name}: picture",
-        [
-            *("-v", "error", "-i", str(span.piece.video.path), *marks),
-            *(
-                "-filter_complex",
-                _graph(span, fades, marked=bool(watermark)),
-                "-map",
-                "[out]",
-                "-frames:v",
-                str(span.frames),
-            ),
-            *_codec(span),
-            segment(number),
-        ],
-    )
+    inputs = ["-v", "error", "-i", str(span.piece.video.path), *(["-i", str(watermark)] if watermark else [])]
+    graph = ["-filter_complex", _graph(span, fades, marked=bool(watermark)), "-map", "[out]"]
+    frames = ["-frames:v", str(span.frames)]
+    yield Step(f"{span.piece.name}: picture", [*inputs, *graph, *frames, *_codec(span), segment(number)])
     report()
 
 

@@ -23,7 +23,7 @@ class Picture:
 
 
 def draw(prompt: str, references: list[Picture]) -> Picture:
-    """Buy one 16:9 image of 1K. Prints its cost. Raises ``refused`` when the reply holds reasons instead of an image."""
+    """Buy one 16:9 image of 1K. Prints its cost. Raises ``refused`` when reasons come instead of an image."""
     model = environment.setting("GEMINI_IMAGE_MODEL", "gemini-nano-banana-2.1").removeprefix("models/")
     base = environment.address("GEMINI_BASE_URL", "https://generativelanguage.googleapis.com")
     prices = _prices()
@@ -74,7 +74,7 @@ def _report_cost(usage: dict[str, object], prices: tuple[float, float]) -> None:
 
 
 def _image(answer: dict[str, object]) -> Picture:
-    """The first image of the first candidate that is not a thought; its type is what the reply says, whatever was asked for."""
+    """The first image of the first candidate that is not a thought."""
     candidates = sequence(answer.get("candidates"))
     candidate = mapping(candidates[0]) if candidates else {}
     parts = [mapping(part) for part in sequence(mapping(candidate.get("content")).get("parts"))]
@@ -94,7 +94,7 @@ def _decoded(data: dict[str, object]) -> Picture:
 
 
 def _reason(answer: dict[str, object], candidate: dict[str, object], parts: list[dict[str, object]]) -> str:
-    """Why there is no image. Refusals come inside HTTP 200 in three forms: blocked prompt, finish reason, or text alone."""
+    """Why there is no image. Refusals inside HTTP 200 have three forms: blocked prompt, finish reason, text alone."""
     feedback = mapping(answer.get("promptFeedback"))
     if feedback.get("blockReason"):
         return f"the prompt was blocked: {feedback['blockReason']} {feedback.get('blockReasonMessage', '')}"
@@ -105,7 +105,7 @@ def _reason(answer: dict[str, object], candidate: dict[str, object], parts: list
 
 
 def _failure(reply: Reply, model: str) -> Failure:
-    """Read the error from its body: a daily limit shows only in quotaId, and RetryInfo names seconds even for that one."""
+    """Read the error from its body: a daily limit shows only in quotaId, and even that one may name seconds."""
     error = mapping(reply.json().get("error"))
     message = f"{SERVICE}: {error.get('message') or f'HTTP {reply.status}'}"
     details = [mapping(detail) for detail in sequence(error.get("details"))]

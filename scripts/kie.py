@@ -1,7 +1,7 @@
 """KIE.ai's job protocol: create a task, ask about it, fetch its result.
 
-Business errors come inside HTTP 200 with another ``code`` in the body, under ``msg`` or ``message``; the states are waiting, queuing,
-generating, success and fail (never "failed"); ``resultJson`` is JSON in a string.
+Business errors come inside HTTP 200 with another ``code`` in the body, worded under ``msg`` or ``message``; the states
+are waiting, queuing, generating, success and fail (never "failed"); ``resultJson`` is JSON in a string.
 """
 
 import json
@@ -17,34 +17,21 @@ PROMPT_LENGTH = 2500
 ACCEPTED = 200
 RENDERING = frozenset({"waiting", "queuing", "generating"})
 
-# 402 no credits, 433 the sub-key's limit; 429 more than 20 tasks in 10 s (rejected, not charged); 455 maintenance; 501 generation failed.
-KINDS: dict[int, Kind] = {
-    402: "quota",
-    433: "quota",
-    408: "transient",
-    429: "transient",
-    455: "transient",
-    500: "transient",
-    501: "transient",
-}
+# 402 no credits, 433 the sub-key's limit.
+# 408 upstream too slow, 429 over 20 tasks in 10 s (rejected, not charged), 455 maintenance, 501 generation failed.
+KINDS: dict[int, Kind] = {402: "quota", 433: "quota"} | dict.fromkeys((408, 429, 455, 500, 501), "transient")
 WAITS = {429: 10.0, 455: 300.0}
-MODERATION = (
-    "sensitive",
-    "policy",
-    "policies",
-    "violat",
-    "nsfw",
-    "moderation",
-    "prohibited",
-    "inappropriate",
-    "safety",
-    "risk control",
+MODERATION = re.compile(
+    r"sensitive|polic(y|ies)|violat|nsfw|moderation|prohibited|inappropriate|safety|risk control", re.IGNORECASE
 )
 
 
 @dataclass(frozen=True)
 class Render:
-    """What KIE knows about a task. state: generating, success or fail; failure: only of a failed one; credits: None if not told."""
+    """What KIE knows about a task.
+
+    state: generating, success or fail; failure: why, of a failed one; credits: what it took, None if not told.
+    """
 
     ref: str
     state: str
@@ -109,7 +96,7 @@ def _input(model: str, image_url: str, prompt: str) -> dict[str, object]:
 
 
 def _data(reply: Reply, *, paid: bool) -> dict[str, Any]:
-    """The data of an accepted request; whatever the HTTP status, the body's code decides. An unknown task gives an empty one."""
+    """The data of an accepted request, empty for an unknown task. The body's code decides, whatever the HTTP status."""
     answer = reply.json()
     code = _number(answer.get("code"))
     message = str(answer.get("msg") or answer.get("message") or f"HTTP {reply.status}")
@@ -125,7 +112,7 @@ def _data(reply: Reply, *, paid: bool) -> dict[str, Any]:
 
 def _failure(code: int, message: str, *, paid: bool = False, wait: float | None = None) -> Failure:
     """Name the kind of a business error. 408, an upstream that did not answer, leaves a paid request unknown."""
-    if any(word in message.lower() for word in MODERATION):
+    if MODERATION.search(message):
         return Failure("refused", f"{SERVICE}: {message}")
     kind = "unknown" if paid and code == 408 else KINDS.get(code, "permanent")
     return Failure(kind, f"{SERVICE}: {message} (code {code})", retry_after=wait or WAITS.get(code))

@@ -1,8 +1,9 @@
-"""The manifest of a film, read once and checked whole: every file named in it is opened before the first frame is encoded.
+"""The manifest of a film, read once and checked whole: every file in it is opened before the first frame is encoded.
 
-Classic part: ``{"clips": [{"clip_number", "video", "audio", "sfx"}]}``; ``sfx`` may be missing. Newer keys, all optional:
-``intro``, ``outro`` (videos with their own sound), ``watermark`` (an image), ``loudness`` (LUFS, -14), ``fade`` (seconds from and to
-black, 0), ``captions`` (path of the SRT to write); in a clip ``text`` (the narration) and ``words`` (``[["After", 0.0, 0.41], ...]``).
+Classic part: ``{"clips": [{"clip_number", "video", "audio", "sfx"}]}``; ``sfx`` may be missing. Newer keys, all
+optional: ``intro``, ``outro`` (videos with their own sound), ``watermark`` (an image), ``loudness`` (LUFS, -14),
+``fade`` (seconds from and to black, 0), ``captions`` (path of the SRT to write); in a clip ``text`` (the narration) and
+``words`` (``[["After", 0.0, 0.41], ...]``, in seconds).
 """
 
 import json

@@ -13,7 +13,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 def open_picture(path: Path, role: str, *, mode: str = "RGB", near: tuple[int, int] | None = None) -> Image.Image:
-    """Load a picture upright in the given mode. near: a size it need not exceed; a JPEG is then decoded small, which saves memory."""
+    """Load a picture upright in the given mode. near: a size that is enough; a JPEG is then decoded small."""
     require_file(path, role)
     return decode(path.read_bytes(), f"{role} {path}", mode=mode, near=near)
 

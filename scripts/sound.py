@@ -45,7 +45,7 @@ def require_mp3(content: bytes) -> None:
 
 
 def set_mean_volume(source: Path, target: Path, *, mean_db: float, output_format: str) -> None:
-    """Copy the sound so that its mean volume is the wanted one, its peaks held below -1 dBFS; silence stays as it is."""
+    """Copy the sound so that its mean volume is the wanted one, peaks held below -1 dBFS; silence stays."""
     log = run_step(Step("sound effect", ["-i", str(source), "-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-"]))
     found = re.search(r"mean_volume: (-?[\d.]+) dB", log)
     mean = float(found[1]) if found else SILENCE_DB

@@ -38,7 +38,7 @@ def _mixed(number: int) -> str:
 
 
 def _mix(span: Span, target: str) -> list[str]:
-    """Narration over ducked effects, or a video's own sound, or silence; as raw samples of exactly the span's length."""
+    """Narration over ducked effects, or a video's own sound, or silence; raw samples of exactly the span's length."""
     piece = span.piece
     exact = f"apad=whole_len={span.samples},atrim=end_sample={span.samples}"
     inputs = [piece.narration, piece.sfx] if piece.narration else [piece.video.path if piece.video.sound else None]

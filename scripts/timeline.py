@@ -40,7 +40,7 @@ class Span:
 
 
 def lay_out(manifest: Manifest) -> list[Span]:
-    """Give each piece the frames that cover its sound: the cut comes at the first frame edge at or after the narration's end."""
+    """Give each piece the frames that cover its sound: the cut is the first frame edge at or after its end."""
     spans = []
     first = 0
     for piece in manifest.pieces:

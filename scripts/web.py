@@ -1,7 +1,7 @@
 """HTTP within bounds of size and time, and what a failed exchange means for the money.
 
-A paid request is sent once: no transport retry, no redirect. If it may have arrived and no whole reply came back, its outcome is
-``unknown``. Free requests are tried three times.
+A paid request is sent once: no transport retry, no redirect. If it may have arrived and no whole reply came back, its
+outcome is ``unknown``. Free requests are tried three times.
 """
 
 import json
@@ -23,9 +23,12 @@ MEGABYTE = 1 << 20
 PAUSES = (0.5, 2.0)
 USER_AGENT = "content-operations/1.0"
 
-# A gateway that gave up on its upstream (502, 504; Cloudflare 520, 524) or timed out on us (408) can't say whether the work was done.
+# A gateway that gave up on its upstream (502, 504; Cloudflare 520, 524) or on us (408) can't say if the work was done.
 REPLY_LOST = frozenset({408, 502, 504, 520, 524})
 TRY_LATER = frozenset({425, 429, 500, 503, 521, 522, 523, 529})
+
+
+Files = dict[str, tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ def sequence(value: object) -> list[Any]:
 def paid_post(url: str, *, service: str, headers: dict[str, str], payload: object, seconds: float, limit: int) -> Reply:
     """Send a request that costs money, once, saying so first.
 
-    seconds: patience for the reply; limit: bytes of its body. Raises ``transient`` when no connection was made, ``unknown`` when the
-    request may have arrived and the reply did not come, or came from a gateway that lost it.
+    seconds: patience for the reply; limit: bytes of its body. Raises ``transient`` when no connection was made,
+    ``unknown`` when the request may have arrived and the reply did not come, or came from a gateway that lost it.
     """
     emit("sending")
     try:
@@ -90,15 +93,9 @@ def free_get(url: str, *, service: str, headers: dict[str, str], params: dict[st
 
 
 def free_upload(
-    url: str,
-    *,
-    service: str,
-    headers: dict[str, str],
-    form: dict[str, str],
-    files: dict[str, tuple[str, bytes]],
-    seconds: float,
+    url: str, *, service: str, headers: dict[str, str], form: dict[str, str], files: Files, seconds: float
 ) -> Reply:
-    """Upload files as a multipart form where an upload costs nothing, up to three times. files: field to (name, content)."""
+    """Upload files as a multipart form where that costs nothing. files: field to (name, content)."""
     return _free(
         service,
         lambda: _exchange("POST", url, seconds=seconds, limit=MEGABYTE, headers=headers, data=form, files=files),
@@ -106,7 +103,7 @@ def free_upload(
 
 
 def download(url: object, target: Path, *, service: str, seconds: float, limit: int) -> None:
-    """Fetch a result into the file, from the start at each of three tries. Only http(s) addresses are followed, redirects included."""
+    """Fetch a result into the file, from its start at each of three tries. Only http(s) addresses are followed."""
     if not isinstance(url, str) or not is_web_address(url):
         raise Failure("permanent", f"{service}: the result has no http(s) address")
     for final in _attempts():
