@@ -65,10 +65,10 @@ def _prices() -> tuple[float, float]:
 
 
 def _report_cost(usage: dict[str, object], prices: tuple[float, float]) -> None:
-    """Print the cost; text the model adds is counted as if it were image tokens, its upper bound."""
+    """Print the cost, with added text counted at the image's price, its upper bound; a refusal makes and costs nothing."""
     counts = [usage.get(name) for name in ("candidatesTokenCount", "thoughtsTokenCount", "promptTokenCount")]
     made, thought, asked = (count if isinstance(count, int) else 0 for count in counts)
-    if made or thought or asked:
+    if made or thought:
         usd = (made + thought) * prices[0] + asked * prices[1]
         emit("cost", units=made + thought + asked, unit="tokens", usd=round(usd, 6))
 

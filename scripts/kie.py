@@ -5,6 +5,7 @@ are waiting, queuing, generating, success and fail (never "failed"); ``resultJso
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ RENDERING = frozenset({"waiting", "queuing", "generating"})
 
 # 402 no credits, 433 the sub-key's limit.
 # 408 upstream too slow, 429 over 20 tasks in 10 s (rejected, not charged), 455 maintenance, 501 generation failed.
-KINDS: dict[int, Kind] = {402: "quota", 433: "quota"} | dict.fromkeys((408, 429, 455, 500, 501), "transient")
+KINDS: dict[int, Kind] = {402: "quota", 433: "quota", **dict.fromkeys((408, 429, 455, 500, 501), "transient")}
 WAITS = {429: 10.0, 455: 300.0}
 MODERATION = re.compile(
     r"sensitive|polic(y|ies)|violat|nsfw|moderation|prohibited|inappropriate|safety|risk control", re.IGNORECASE
