@@ -1,0 +1,81 @@
+"""The film's picture: each piece encoded once, to the same parameters, so that joining is a copy of the stream."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import environment
+from ffmpeg import Step, Work
+from timeline import Span
+
+WIDTH, HEIGHT = 1920, 1080
+MARK_WIDTH, MARK_MARGIN = 240, 48  # pixels
+TIMESCALE = 90_000
+
+
+def encode(
+    number: int, span: Span, *, watermark: Path | None, fades: tuple[float, float], report: Callable[[], None]
+) -> Work:
+    """Encode one piece into its segment in the working directory. fades: seconds from black and to black at its ends.
+
+    A clip whose stream fits could be copied bit for bit instead: this generator is the place for it.
+    """
+    inputs = ["-v", "error", "-i", str(span.piece.video.path), *(["-i", str(watermark)] if watermark else [])]
+    graph = ["-filter_complex", _graph(span, fades, marked=bool(watermark)), "-map", "[out]"]
+    frames = ["-frames:v", str(span.frames)]
+    yield Step(f"{span.piece.name}: picture", [*inputs, *graph, *frames, *_codec(span), segment(number)])
+    report()
+
+
+def segment(number: int) -> str:
+    """File name of a piece's segment."""
+    return f"picture-{number:03}.mp4"
+
+
+def join(spans: list[Span], directory: Path, track: str, target: Path) -> Step:
+    """Put the directory's segments behind one another and the sound beside them, copying both."""
+    segments = directory / "segments.txt"
+    lines = [f"file {segment(number)}\nduration {span.seconds:.6f}\n" for number, span in enumerate(spans)]
+    segments.write_text("".join(lines), encoding="utf-8")
+    inputs = ["-f", "concat", "-i", str(segments), "-i", str(directory / track), "-map", "0:v:0", "-map", "1:a:0"]
+    output = ["-c", "copy", "-map_metadata", "-1", "-movflags", "+faststart", "-video_track_timescale", str(TIMESCALE)]
+    return Step("joining", ["-v", "error", *inputs, *output, "-f", "mp4", str(target)])
+
+
+def _graph(span: Span, fades: tuple[float, float], *, marked: bool) -> str:
+    """Fill 1080p without stretching, at the film's rate; the last frame stays as long as the narration needs it."""
+    chain = [] if (span.piece.video.width, span.piece.video.height) == (WIDTH, HEIGHT) else [_cover()]
+    chain += ["setsar=1", f"fps={span.rate}", "tpad=stop=-1:stop_mode=clone"]
+    if marked:
+        mark = f"[1:v:0]scale=w='min(iw,{MARK_WIDTH})':h=-1[mark]"
+        chain[-1] += f"[base];{mark};[base][mark]overlay=x=W-w-{MARK_MARGIN}:y=H-h-{MARK_MARGIN}"
+    begin, end = fades
+    chain += [f"fade=t=in:d={begin}"] if begin else []
+    chain += [f"fade=t=out:st={max(0.0, span.seconds - end):.4f}:d={end}"] if end else []
+    return f"[0:v:0]{','.join([*chain, 'format=yuv420p'])}[out]"
+
+
+def _cover() -> str:
+    return f"scale={WIDTH}:{HEIGHT}:force_original_aspect_ratio=increase:flags=lanczos,crop={WIDTH}:{HEIGHT}"
+
+
+def _codec(span: Span) -> list[str]:
+    """x264 on one thread: as many pieces as cores are encoded side by side, which wastes nothing."""
+    preset, quality = environment.setting("FILM_PRESET", "superfast"), environment.setting("FILM_CRF", "18")
+    rate = ["-r", str(span.rate), "-g", str(round(2 * span.rate)), "-video_track_timescale", str(TIMESCALE)]
+    colour = ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"]
+    return [
+        "-c:v",
+        "libx264",
+        "-preset",
+        preset,
+        "-crf",
+        quality,
+        "-profile:v",
+        "high",
+        "-threads",
+        "1",
+        *rate,
+        *colour,
+        "-f",
+        "mp4",
+    ]

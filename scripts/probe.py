@@ -1,0 +1,58 @@
+"""What a media file holds, read with PyAV in a few milliseconds."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from contract import Failure, require_file
+
+
+@dataclass(frozen=True)
+class Video:
+    """A readable video. seconds: length of its picture; rate: frames a second; sound: whether it has a sound track."""
+
+    path: Path
+    width: int
+    height: int
+    rate: Fraction
+    seconds: float
+    sound: bool
+
+
+def probe_video(path: Path, role: str) -> Video:
+    """Read the video's frame and length, and decode its first picture; anything else fails with the role's name."""
+    require_file(path, role)
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            next(container.decode(stream))
+            seconds = _seconds(stream.duration, stream.time_base) or _seconds(
+                container.duration, Fraction(1, av.time_base)
+            )
+            rate = stream.average_rate or Fraction(0)
+            video = Video(path, stream.width, stream.height, rate, seconds, bool(container.streams.audio))
+    except (av.FFmpegError, IndexError, StopIteration):
+        raise Failure("permanent", f"{role} {path} is not a readable video") from None
+    if not (seconds and rate):
+        raise Failure("permanent", f"{role} {path} has no length")
+    return video
+
+
+def sound_seconds(path: Path, role: str) -> float:
+    """Exact length of a sound file, by decoding it: the header of an MP3 only estimates."""
+    require_file(path, role)
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.audio[0]
+            samples = sum(frame.samples for frame in container.decode(stream))
+            seconds = samples / stream.rate
+    except (av.FFmpegError, IndexError, ZeroDivisionError):
+        raise Failure("permanent", f"{role} {path} is not readable sound") from None
+    if not samples:
+        raise Failure("permanent", f"{role} {path} has a length of zero")
+    return seconds
+
+
+def _seconds(duration: int | None, base: Fraction | None) -> float:
+    return float(duration * base) if duration and base else 0.0
