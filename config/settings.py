@@ -13,6 +13,8 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from config.environment import VENDORS
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # ---------------------------------------------------------------- readers
@@ -173,16 +175,7 @@ GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET", default="")
 SLACK_WEBHOOK_URL = env.str("SLACK_WEBHOOK_URL", default="")
 
 # Each vendor's own address. Whatever came from another one is marked as simulated and never published for real.
-OWN_ADDRESSES = {
-    "NOTION_BASE_URL": "https://api.notion.com",
-    "GEMINI_BASE_URL": "https://generativelanguage.googleapis.com",
-    "KIE_BASE_URL": "https://api.kie.ai",
-    "KIE_UPLOAD_URL": "https://kieai.redpandaai.co",
-    "CATBOX_URL": "https://catbox.moe/user/api.php",
-    "ELEVENLABS_BASE_URL": "https://api.elevenlabs.io",
-    "GOOGLE_TOKEN_URL": "https://oauth2.googleapis.com/token",
-    "YOUTUBE_BASE_URL": "https://youtube.googleapis.com/",
-}
+OWN_ADDRESSES = {name: address for vendor in VENDORS for name, address in vendor.addresses.items()}
 ADDRESSES = {name: env.str(name, default=own) for name, own in OWN_ADDRESSES.items()}
 
 # Model ids churn and prices with them: settings, never code. Handed to the scripts under the same names.

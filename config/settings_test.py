@@ -21,7 +21,6 @@ os.environ |= {
 
 from config.settings import *  # noqa: E402, F403
 
-UNDO = RETRY_PAUSE = None
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
