@@ -29,7 +29,7 @@ class SecretTextField(EncryptedTextField):  # type: ignore[misc]
         try:
             return self.f.decrypt(value.encode()).decode()
         except InvalidToken as error:
-            where = f"{self.model._meta.label}.{self.name}"
+            where = f"{self.model.__name__}.{self.name}"
             raise ValueError(f"{where}: not decryptable with the current ENCRYPTION_KEY") from error
 
     def to_python(self, value: Any) -> Any:

@@ -43,7 +43,9 @@ SECRET_KEY = secret("SECRET_KEY")
 ENCRYPTION_KEYS = [key for key in secret("ENCRYPTION_KEY").split(",") if key]
 DATABASE_URL = secret("DATABASE_URL")
 if MISSING:
-    raise ImproperlyConfigured(f"Not starting: set {', '.join(MISSING)} (or the same name with _FILE); see .env.example")
+    raise ImproperlyConfigured(
+        f"Not starting: set {', '.join(MISSING)} (or the same name with _FILE); see .env.example"
+    )
 
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 HTTPS = PUBLIC_URL.startswith("https://")
@@ -189,7 +191,9 @@ MODELS = {
     "FFMPEG": env.str("FFMPEG", default=""),
 }
 # USD for a million tokens of the text model: read, written.
-TEXT_USD_PER_MILLION = tuple(env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.30"), Decimal("2.50")]))
+TEXT_USD_PER_MILLION = tuple(
+    env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.30"), Decimal("2.50")])
+)
 
 # ---------------------------------------------------------------- logs
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")

@@ -134,7 +134,9 @@ def adopt(task: Task, *, by: str) -> str:
     stage = lifecycle.failed_stage(task)
     missing = [need for need in recipes.needs(task, stage) if not _has_selected(task, need)] if stage else []
     if stage is None or missing:
-        raise DecisionError(f"{len(missing)} pieces have no take yet; redo them" if stage else "Nothing has failed here")
+        raise DecisionError(
+            f"{len(missing)} pieces have no take yet; redo them" if stage else "Nothing has failed here"
+        )
     takes.cancel(task.takes.filter(state=State.FAILED))
     flow.finish_with_what_is_there(task, stage, by=by)
     return f"{stage.title} stands as it is"
