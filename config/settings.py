@@ -74,7 +74,6 @@ INSTALLED_APPS = [
     "channels_app",
     "production",
     "publishing",
-    "config",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
