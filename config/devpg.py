@@ -180,8 +180,8 @@ def _binaries() -> Path:
 def _as_server() -> list[str]:
     """The prefix under which the server runs: it dies with its keeper, and is never root, which it refuses to be.
 
-    CAP_DAC_OVERRIDE lets the user "nobody" reach a checkout (and the wheel) below a folder that only root may enter; the
-    securebit makes access(2), by which PostgreSQL looks for its own programs, heed it.
+    CAP_DAC_OVERRIDE lets the user "nobody" reach a checkout (and the wheel) below a folder that only root may enter;
+    the securebit makes access(2), by which PostgreSQL looks for its own programs, heed it.
     """
     setpriv = shutil.which("setpriv")
     if os.geteuid() != 0:
