@@ -11,8 +11,8 @@ installed := .venv/installed
 # Whatever virtualenv the caller's shell is in has no say here.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH UV_PYTHON UV_PROJECT_ENVIRONMENT
 
-# Tests and lint read no `.env`.
-sealed := ENV_FILE= SCRIPTS_ENV_FILE= DJANGO_SETTINGS_MODULE=config.settings_test
+# Tests and lint see no key, address or `.env` of yours.
+sealed := $(python) -m config.environment DJANGO_SETTINGS_MODULE=config.settings_test
 
 # What production would have, with secrets good for nothing but the check.
 production := env -i PATH="$$PATH" ENV_FILE= SCRIPTS_ENV_FILE= DEBUG=false \
