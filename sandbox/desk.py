@@ -19,7 +19,7 @@ from sandbox.pace import PaceKeeper
 from sandbox.speech import Speaker
 
 KEY_PREFIX = "sandbox-"
-HANG_UP = "sandbox.hang_up"  # WSGI environ key: the server closes the socket instead of answering
+HANG_UP = "sandbox.hang_up"  # WSGI environ key of a function: the server closes the socket instead of answering
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of a JSON or form request; film uploads are streamed and not counted here
 BEFORE = frozenset({"status", "drop", "quota", "delay", "lost_reply"})
 
@@ -115,7 +115,7 @@ class Desk:
         else:
             answer = _answer(view, path)
         if kind in ("drop", "lost_reply"):
-            request.environ[HANG_UP] = True
+            request.environ[HANG_UP]()
         if isinstance(answer, Response):
             return answer
         self._book(operation, answer, kind or answer.note)

@@ -5,6 +5,7 @@ import os
 import socket
 import threading  # noqa: TID251 - the sandbox serves from threads
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,11 @@ class Handler(WSGIRequestHandler):
             length = int(environ.get("CONTENT_LENGTH") or 0)
             environ["wsgi.input"] = LimitedStream(environ["wsgi.input"], length)
             environ["wsgi.input_terminated"] = True
+        hung_up = threading.Event()
+        environ[HANG_UP] = hung_up.set
         chunks, status, headers = run_wsgi_app(self.server.app, environ)
         try:
-            if environ.get(HANG_UP):
+            if hung_up.is_set():
                 raise ConnectionAbortedError("planned")
             _exhaust(environ["wsgi.input"])
             self._send(status, list(headers), chunks)
@@ -134,8 +137,9 @@ class Server:
             stack.callback(self.sandbox.speaker.close)
             self.sandbox.stopping.set()
             self.sandbox.errands.stop()
+            with ThreadPoolExecutor(len(VENDORS)) as pool:  # each takes up to half a second
+                list(pool.map(BaseWSGIServer.shutdown, self._servers))
             for server in self._servers:
-                server.shutdown()
                 server.server_close()
 
 

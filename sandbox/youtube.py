@@ -155,7 +155,7 @@ def _store(desk: Desk, part: Path, start: int) -> bool:
             return False
         if cut:
             file.truncate(file.tell() // GRAIN * GRAIN)
-            request.environ[HANG_UP] = True
+            request.environ[HANG_UP]()
     return cut is None
 
 

@@ -1,6 +1,6 @@
 """A small web server that keeps what it is sent and answers with the statuses it is given."""
 
-import threading
+import threading  # noqa: TID251 - a listener of its own, beside the test
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
