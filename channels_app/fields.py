@@ -5,10 +5,10 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
-from encrypted_fields.fields import EncryptedTextField
+from encrypted_fields.fields import EncryptedFieldMixin
 
 
-class SecretTextField(EncryptedTextField):  # type: ignore[misc]
+class SecretTextField(EncryptedFieldMixin, models.TextField):  # type: ignore[misc, type-arg]
     """Text encrypted with ENCRYPTION_KEY (several, newest first, while keys are being changed).
 
     django-fernet-encrypted-fields 0.4.0 keeps decrypt state on the shared field instance, turns "" into NULL and

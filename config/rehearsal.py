@@ -1,5 +1,6 @@
 """What a rehearsal needs before its first row: a channel, people, a board, a YouTube account. Needs Django set up."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -31,18 +32,30 @@ class Rehearsal:
 
 
 def prepare(
-    sandbox: SandboxClient, public_url: str, *, clips: int, password: str, name: str = "Curious Planet"
+    sandbox: SandboxClient,
+    public_url: str,
+    *,
+    clips: int,
+    password: str,
+    name: str = "Curious Planet",
+    real: Collection[str] = (),
 ) -> Rehearsal:
-    """Set the stage; on a stage that was set before, only what is missing."""
+    """Set the stage; on a stage that was set before, only what is missing. Nothing is set up at a `real` vendor."""
     channel = _channel(name, clips)
+    if "YouTube" not in real:
+        _connect_youtube(sandbox, channel)
+    board = "" if "Notion" in real else _board(sandbox, channel, public_url)
+    return Rehearsal(sandbox, channel, _operator(password), board)
+
+
+def _operator(password: str) -> User:
     operator, created = User.objects.get_or_create(
         username="operator", defaults={"is_staff": True, "is_superuser": True, "email": "operator@example.com"}
     )
     if created:
         operator.set_password(password)
         operator.save()
-    _connect_youtube(sandbox, channel)
-    return Rehearsal(sandbox, channel, operator, _board(sandbox, channel, public_url))
+    return operator
 
 
 def _channel(name: str, clips: int) -> Channel:

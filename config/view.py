@@ -66,7 +66,7 @@ class View:
             kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
             ours = [take for take in takes if take.kind in kinds]
             done = sum(take.state == State.DONE for take in ours)
-            running = bool(self.task) and RUNNING.get(Status(self.task.status)) == stage
+            running = self.task is not None and RUNNING.get(Status(self.task.status)) == stage
             table.add_row(
                 Text(stage.title, style="bold cyan" if running else "green" if ours and done == len(ours) else "dim"),
                 _marks(ours),

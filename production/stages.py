@@ -216,8 +216,9 @@ def _rows() -> Iterator[tuple[Status, Verb, Stage | None, Status]]:
         if stage.review and stage.approved:
             yield from _review_rows(stage, stage.review, stage.approved)
         for earlier in STAGES[: stage.index + 1]:
-            for status in {stage.review, stage.approved, stage.error} - {None, earlier.lines_up_in}:
-                yield status, Verb.SEND_BACK, earlier, earlier.lines_up_in
+            for place in {stage.review, stage.approved, stage.error} - {earlier.lines_up_in}:
+                if place:
+                    yield place, Verb.SEND_BACK, earlier, earlier.lines_up_in
 
 
 def _review_rows(stage: Stage, review: Status, approved: Status) -> Iterator[tuple[Status, Verb, Stage, Status]]:

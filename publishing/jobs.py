@@ -68,7 +68,7 @@ def _row(take: Take) -> Upload:
     film = take.sources.get(kind="film")
     row, _ = Upload.objects.get_or_create(
         take=take,
-        defaults={"task": take.task, "film": film, "size": film.size, "privacy": take.recipe["facts"]["privacy"]},
+        defaults={"task": take.task, "film": film, "size": film.size or 0, "privacy": take.recipe["facts"]["privacy"]},
     )
     return row
 

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 def credentials(account: YouTubeAccount) -> Credentials:
     """Fresh credentials for the account. Errors: Trouble; a revoked consent is permanent and says "reconnect"."""
-    found = Credentials(
+    found = Credentials(  # type: ignore[no-untyped-call]
         token=account.access_token or None,
         refresh_token=account.refresh_token,
         token_uri=settings.ADDRESSES["GOOGLE_TOKEN_URL"],
@@ -32,7 +32,7 @@ def credentials(account: YouTubeAccount) -> Credentials:
 
 def _refresh(account: YouTubeAccount, found: Credentials) -> None:
     try:
-        found.refresh(Request())
+        found.refresh(Request())  # type: ignore[no-untyped-call]
     except RefreshError as error:
         trouble = (
             f"Google refused the stored consent of {account.channel}: reconnect its YouTube account ({error.args[0]})"

@@ -44,7 +44,7 @@ class _SessionNoter(httplib2.Http):  # type: ignore[misc]
 
     def __init__(self, on_session: Callable[[str], None]) -> None:
         super().__init__(timeout=SECONDS)
-        self.redirect_codes = self.redirect_codes - {308}  # "resume incomplete", not a redirect
+        self.redirect_codes = httplib2.REDIRECT_CODES - {308}  # "resume incomplete", not a redirect
         self.on_session = on_session
 
     def request(self, uri: str, *args: Any, **kwargs: Any) -> tuple[httplib2.Response, bytes]:
