@@ -21,7 +21,7 @@ Flags = dict[str, bool]
 
 DOWNLOAD_SECONDS = 300
 DOWNLOAD_BYTES = 500 * MEGABYTE
-POLL_SECONDS = (2.0, 5.0)  # first pause and longest one; KIE allows ten questions a second for a key
+POLL_SECONDS = 5.0  # the longest pause between two questions
 
 
 def submit(arguments: Namespace) -> str:
@@ -63,7 +63,7 @@ def collect(arguments: Namespace) -> None:
         raise Failure("permanent", "PHASE=collect needs REF")
     render = kie.ask(ref)
     if render.state == "generating":
-        raise Failure("transient", f"{ref} is still rendering", retry_after=POLL_SECONDS[1])
+        raise Failure("transient", f"{ref} is still rendering", retry_after=POLL_SECONDS)
     _save(render, arguments.output)
 
 
@@ -75,10 +75,10 @@ def render_and_wait(arguments: Namespace) -> None:
 def _wait_for(ref: str) -> kie.Render:
     """Ask with growing pauses until the render ends; a question that fails is asked again."""
     deadline = time.monotonic() + environment.number("KIE_WAIT_SECONDS", 900)
-    pause, longest = POLL_SECONDS
+    pause = environment.number("KIE_FIRST_POLL_SECONDS", 2)
     while time.monotonic() < deadline:
         time.sleep(pause)
-        pause = min(pause * 1.25, longest)
+        pause = min(pause * 1.25, POLL_SECONDS)
         try:
             render = kie.ask(ref)
         except Failure as failure:
