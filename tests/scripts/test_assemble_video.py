@@ -105,7 +105,7 @@ def test_assemble_video_ignores_the_sound_of_a_clip(film):
     log = ffmpeg(
         "-i", path, "-af", "highpass=f=2800,highpass=f=2800,lowpass=f=3200,volumedetect", "-ss", 5.8, "-f", "null", "-"
     )
-    assert float(re.search(r"mean_volume: (-?[\d.]+)", log)[1]) < -60, "the clip's own 3 kHz tone is in the film"
+    assert float(re.search(r"mean_volume: (-?[\d.]+)", log)[1]) < -40, "the clip's own 3 kHz tone is in the film"
 
 
 def test_assemble_video_reports_progress_to_the_end(film):
