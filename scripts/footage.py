@@ -1,4 +1,4 @@
-"""The film's picture: each piece encoded once, to the same parameters, so that joining is a copy of the stream."""
+"""The film's picture: each piece copied, or encoded once to the same parameters, so that joining is a copy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +12,20 @@ MARK_WIDTH, MARK_MARGIN = 240, 48  # pixels
 TIMESCALE = 90_000
 
 
-def encode(
+def cut(
     number: int, span: Span, *, watermark: Path | None, fades: tuple[float, float], report: Callable[[], None]
 ) -> Work:
-    """Encode one piece into its segment in the working directory. fades: seconds from black and to black at its ends.
+    """Bring one piece to its length, a segment in the working directory: copied if that is possible, else encoded.
 
-    A clip whose stream fits could be copied bit for bit instead: this generator is the place for it.
+    fades: seconds from black at its start and to black at its end.
     """
-    inputs = ["-v", "error", "-i", str(span.piece.video.path), *(["-i", str(watermark)] if watermark else [])]
-    graph = ["-filter_complex", _graph(span, fades, marked=bool(watermark)), "-map", "[out]"]
-    frames = ["-frames:v", str(span.frames)]
-    yield Step(f"{span.piece.name}: picture", [*inputs, *graph, *frames, *_codec(span), segment(number)])
+    inputs = ["-v", "error", "-i", str(span.piece.video.path)]
+    if span.copied:
+        output = ["-map", "0:v:0", "-c", "copy", "-video_track_timescale", str(TIMESCALE), "-f", "mp4"]
+    else:
+        inputs += ["-i", str(watermark)] if watermark else []
+        output = ["-filter_complex", _graph(span, fades, marked=bool(watermark)), "-map", "[out]", *_codec(span)]
+    yield Step(f"{span.piece.name}: picture", [*inputs, *output, "-frames:v", str(span.frames), segment(number)])
     report()
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import environment
 import kie
-import seeds
 from command import Parser, run
 from contract import Failure, emit, hide, require_file, whole_file
 from web import MEGABYTE, download
@@ -26,6 +25,8 @@ POLL_SECONDS = 5.0  # the longest pause between two questions
 
 def submit(arguments: Namespace) -> str:
     """Upload the seed for free, then buy the render; the task's id is printed the moment it is known."""
+    import seeds  # with Pillow, which asking and collecting never need
+
     hide(environment.setting("CALLBACK_URL"))
     prompt = arguments.prompt.strip()
     if not 0 < len(prompt) <= kie.PROMPT_LENGTH:

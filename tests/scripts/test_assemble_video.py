@@ -114,13 +114,15 @@ def test_assemble_video_reports_progress_to_the_end(film):
     assert outcome.all("sending") == []
 
 
-def test_assemble_video_keeps_flash_and_click_together(run, media, tmp_path):
-    flash = "color=black:s=640x360:r=24:d=2,drawbox=c=white:t=fill:enable='between(n,24,24)'"
+@pytest.mark.parametrize(("size", "copied"), [("640x360", False), ("1920x1080", True)])
+def test_assemble_video_keeps_flash_and_click_together(run, tmp_path, size, copied):
+    flash = f"color=black:s={size}:r=24:d=2,drawbox=c=white:t=fill:enable='between(n,24,24)'"
     ffmpeg("-f", "lavfi", "-i", flash, "-c:v", "libx264", "-pix_fmt", "yuv420p", tmp_path / "flash.mp4")
     click = "aevalsrc='if(between(t,1,1.01),0.8*sin(2000*PI*t),0.0005*sin(300*t))':d=2:s=48000"
     ffmpeg("-f", "lavfi", "-i", click, tmp_path / "click.wav")
     clip = {"video": tmp_path / "flash.mp4", "audio": tmp_path / "click.wav"}
-    assert assemble(run, tmp_path, [(1, clip), (2, clip), (3, clip)]).code == 0
+    outcome = assemble(run, tmp_path, [(1, clip), (2, clip), (3, clip)])
+    assert (outcome.code, outcome.the("film")["copied"]) == (0, copied)
     with av.open(str(tmp_path / "film.mp4")) as container:
         pictures = [
             (float(frame.pts * frame.time_base), frame.to_image().resize((1, 1)).getpixel((0, 0))[0])
@@ -131,6 +133,27 @@ def test_assemble_video_keeps_flash_and_click_together(run, media, tmp_path):
     clicks = [float(end) for end in re.findall(r"silence_end: ([\d.]+)", log)][:3]
     assert len(flashes) == 3
     assert clicks == pytest.approx(flashes, abs=FRAME)
+
+
+def packets(path):
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def test_assemble_video_copies_the_picture_bit_for_bit(run, media, tmp_path):
+    source = ("-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=24", "-t", 3, "-pix_fmt", "yuv420p")
+    ffmpeg(*source, "-c:v", "libx264", "-preset", "ultrafast", "-bf", 3, tmp_path / "clip.mp4")
+    clip = {"video": tmp_path / "clip.mp4", "audio": media / "short.wav"}
+    outcome = assemble(run, tmp_path, [(1, clip), (2, clip)])
+    assert (outcome.code, outcome.the("film")["copied"]) == (0, True)
+    whole, film = packets(tmp_path / "clip.mp4"), packets(tmp_path / "film.mp4")
+    length = len(film) // 2
+    assert 37 <= length <= 40, "the narration needs 37 frames, a clean cut lies at most three later"
+    assert film == whole[:length] * 2
+    assert frame_times(tmp_path / "film.mp4") == pytest.approx(
+        [place * FRAME for place in range(2 * length)], abs=0.001
+    )
+    assert sound_length(tmp_path / "film.mp4") == pytest.approx(2 * length * FRAME, abs=FRAME)
 
 
 def test_assemble_video_adds_intro_watermark_fade_and_captions(run, media, tmp_path):
