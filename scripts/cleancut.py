@@ -1,6 +1,6 @@
 """Where a clip's stream can end without being encoded again, so that the film's picture is a bit-for-bit copy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import av
 from manifest import Manifest
@@ -37,16 +37,13 @@ def _clean_cut(video: Video, frames: int) -> int | None:
     return None
 
 
-def _display_places(video: Video) -> list[int]:
-    """For each packet in decode order, the number of the frame it shows; empty where time stamps are not in step."""
+def _display_places(video: Video) -> Iterator[int]:
+    """For each packet in decode order the number of the frame it shows, as long as the time stamps keep step."""
     with av.open(str(video.path)) as container:
-        stream = container.streams.video[0]
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        if not packets or not packets[0].is_keyframe or any(packet.is_discard for packet in packets):
-            return []
-        ticks = [
-            None if packet.pts is None else packet.pts * (packet.time_base or 0) * video.rate for packet in packets
-        ]
-    if ticks[0] != 0 or any(tick is None or tick.denominator != 1 for tick in ticks):
-        return []
-    return [int(tick) for tick in ticks if tick is not None]
+        for number, packet in enumerate(container.demux(container.streams.video[0])):
+            if packet.pts is None or packet.is_discard:
+                return
+            place = packet.pts * packet.time_base * video.rate
+            if place.denominator != 1 or (number == 0 and (place != 0 or not packet.is_keyframe)):
+                return
+            yield int(place)

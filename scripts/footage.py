@@ -9,7 +9,7 @@ from timeline import Span
 
 WIDTH, HEIGHT = 1920, 1080
 MARK_WIDTH, MARK_MARGIN = 240, 48  # pixels
-TIMESCALE = 90_000
+TIMESCALE = 240_000  # ticks a second: a frame is a whole number of them at every rate a film can have
 
 
 def cut(
@@ -35,11 +35,15 @@ def segment(number: int) -> str:
 
 
 def join(spans: list[Span], directory: Path, track: str, target: Path) -> Step:
-    """Put the directory's segments behind one another and the sound beside them, copying both."""
+    """Put the directory's segments behind one another and the sound beside them, copying both.
+
+    All segments have the same parameter sets; concat's own conversion would repeat them inside the stream.
+    """
     segments = directory / "segments.txt"
     lines = [f"file {segment(number)}\nduration {span.seconds:.6f}\n" for number, span in enumerate(spans)]
     segments.write_text("".join(lines), encoding="utf-8")
-    inputs = ["-f", "concat", "-i", str(segments), "-i", str(directory / track), "-map", "0:v:0", "-map", "1:a:0"]
+    picture = ["-f", "concat", "-auto_convert", "0", "-i", str(segments)]
+    inputs = [*picture, "-i", str(directory / track), "-map", "0:v:0", "-map", "1:a:0"]
     output = ["-c", "copy", "-map_metadata", "-1", "-movflags", "+faststart", "-video_track_timescale", str(TIMESCALE)]
     return Step("joining", ["-v", "error", *inputs, *output, "-f", "mp4", str(target)])
 
