@@ -1,4 +1,4 @@
-"""The seven scripts in a row, as a task runs them, against the sandbox vendors: only addresses differ from real life."""
+"""The seven scripts in a row, as a task runs them, against the sandbox vendors."""
 
 import json
 
@@ -27,11 +27,9 @@ def test_seven_scripts_make_a_film_from_words(sandbox, tmp_path):
     narration = make("generate_audio.py", "voice.mp3", "--text", "After the storm the keeper lights the lamp.")
     assert [word for word, _, _ in narration.the("timings")["words"]][:3] == ["After", "the", "storm"]
     make("generate_sound_effects.py", "sound.mp3", "--text", "Wind and waves")
-    clip = {
-        name: str(tmp_path / file)
-        for name, file in (("video", "clip.mp4"), ("audio", "voice.mp3"), ("sfx", "sound.mp3"))
-    }
-    (tmp_path / "manifest.json").write_text(json.dumps({"clips": [{"clip_number": 1, **clip}]}))
+    files = {"video": "clip.mp4", "audio": "voice.mp3", "sfx": "sound.mp3"}
+    clip = {"clip_number": 1} | {field: str(tmp_path / file) for field, file in files.items()}
+    (tmp_path / "manifest.json").write_text(json.dumps({"clips": [clip]}))
     film = make("assemble_video.py", "film.mp4", "--manifest", tmp_path / "manifest.json").the("film")
     with av.open(str(tmp_path / "film.mp4")) as container:
         assert container.streams.video[0].frames == film["frames"]
