@@ -49,7 +49,8 @@ class Outcome:
 
 def script_environment(**extra):
     base = {"PATH": os.environ["PATH"], "SCRIPTS_ENV_FILE": "", "FILM_PRESET": "ultrafast", "FILM_CRF": "30"}
-    return base | KEYS | {name: str(value) for name, value in extra.items()}
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return base | measured | KEYS | {name: str(value) for name, value in extra.items()}
 
 
 def run_script(name, *arguments, **environment):
