@@ -37,7 +37,9 @@ def decode(content: bytes, name: str, *, mode: str = "RGB", near: tuple[int, int
                 raise Failure("permanent", f"{name} is larger than 50 megapixels")
             if near:
                 picture.draft(None, near)
-            return ImageOps.exif_transpose(picture).convert(mode)
+            ImageOps.exif_transpose(picture, in_place=True)
+            picture.load()
+            return picture if picture.mode == mode else picture.convert(mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise Failure("permanent", f"{name} is not a readable PNG, JPEG or WebP") from None
 

@@ -117,19 +117,8 @@ def test_assemble_video_reports_progress_to_the_end(film):
 @pytest.mark.parametrize(("size", "copied"), [("640x360", False), ("1920x1080", True)])
 def test_assemble_video_keeps_flash_and_click_together(run, tmp_path, size, copied):
     flash = f"color=black:s={size}:r=24:d=2,drawbox=c=white:t=fill:enable='between(n,24,24)'"
-    ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
-        flash,
-        "-c:v",
-        "libx264",
-        "-preset",
-        "veryfast",
-        "-pix_fmt",
-        "yuv420p",
-        tmp_path / "flash.mp4",
-    )
+    coder = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+    ffmpeg("-f", "lavfi", "-i", flash, *coder, tmp_path / "flash.mp4")
     click = "aevalsrc='if(between(t,1,1.01),0.8*sin(2000*PI*t),0.0005*sin(300*t))':d=2:s=48000"
     ffmpeg("-f", "lavfi", "-i", click, tmp_path / "click.wav")
     clip = {"video": tmp_path / "flash.mp4", "audio": tmp_path / "click.wav"}
