@@ -15,6 +15,7 @@ from sandbox.sentences import (
     PLACES,
     SOUNDS,
     THINGS,
+    a,
     narration,
     pick,
     slug,
@@ -301,12 +302,10 @@ def _key(brief: Brief, place: _Place) -> str:
 def _image_prompt(brief: Brief, place: _Place) -> str:
     kind, shown = _kind_of(place), _portrayed(brief, place)
     if "char" in kind:
-        return (
-            f"A {shown} from the world of {brief.subject}, full-body character, friendly face, plain white background"
-        )
+        return f"{a(shown).capitalize()} from the world of {brief.subject}, full-body character, friendly face, plain white background"
     if "prop" in kind:
-        return f"A {shown} that belongs to {brief.subject}, single prop, isolated on a plain white background"
-    return f"Wide establishing shot of a {shown}, the world of {brief.subject}, {pick(LIGHTS, place.index)}, no text"
+        return f"{a(shown).capitalize()} that belongs to {brief.subject}, single prop, isolated on a plain white background"
+    return f"Wide establishing shot of {a(shown)}, the world of {brief.subject}, {pick(LIGHTS, place.index)}, no text"
 
 
 def _motion(brief: Brief, place: _Place) -> str:
