@@ -106,6 +106,7 @@ VERB = re.compile(
     re.I,
 )
 SUBJECT_WORDS = 4
+JOINING = {"a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "that", "the", "to", "with"}
 
 
 def subject_of(topic: str) -> str:
@@ -118,7 +119,10 @@ def subject_of(topic: str) -> str:
         head = head[: verb.start()].strip()
     elif question and len(head.split()) > 1:
         head = head.rsplit(" ", 1)[0]
-    return " ".join(head.split()[:SUBJECT_WORDS]) or "this place"
+    words = head.split()[:SUBJECT_WORDS]
+    while words and words[-1].lower() in JOINING:
+        words.pop()
+    return " ".join(words) or "this place"
 
 
 def narration(subject: str, index: int, count: int) -> str:
