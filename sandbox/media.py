@@ -46,7 +46,7 @@ def make_clip(seed: Path, output: Path, *, prompt: str, seconds: int) -> None:
     frames = seconds * CLIP_FPS
     still = f"scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height},format=yuv420p"
     glide = f"loop=loop=-1:size=1:start=0,setpts=N/{CLIP_FPS}/TB,crop=1920:1080:{_window(prompt, frames)}"
-    part = output.with_suffix(".part.mp4")
+    part = output.with_suffix(f".{os.urandom(4).hex()}.part.mp4")  # its own: a killed sandbox's ffmpeg may still write
     ffmpeg(
         *("-i", str(seed), "-i", str(_hum(output.parent, seconds))),
         *("-filter_complex", f"[0:v]{still},{glide}[v]", "-map", "[v]", "-map", "1:a", "-c:a", "copy"),

@@ -6,8 +6,8 @@ import socket
 import threading  # noqa: TID251 - the sandbox serves from threads
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -102,6 +102,9 @@ class Handler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Says nothing: the books hold every call."""
 
+    def log_error(self, *_: Any) -> None:
+        """Says nothing: what arrives here is an idle connection that ran into `timeout`."""
+
 
 class Server:
     """All vendors of one state folder: start, addresses, stop."""
@@ -136,16 +139,14 @@ class Server:
         return self.sandbox.addresses
 
     def stop(self) -> None:
-        """Answers no more, leaves unfinished errands in the books for the next start."""
-        with ExitStack() as stack:
-            stack.callback(self.sandbox.books.close)
-            stack.callback(self.sandbox.speaker.close)
-            self.sandbox.stopping.set()
-            self.sandbox.errands.stop()
-            with ThreadPoolExecutor(len(VENDORS)) as pool:  # each takes up to half a second
-                list(pool.map(BaseWSGIServer.shutdown, self._servers))
-            for server in self._servers:
-                server.server_close()
+        """Answers no more; unfinished errands stay in the books for the next start."""
+        self.sandbox.stopping.set()
+        self.sandbox.errands.stop()
+        with ThreadPoolExecutor(len(VENDORS)) as pool:  # each takes up to half a second
+            list(pool.map(BaseWSGIServer.shutdown, self._servers))
+        for server in self._servers:
+            server.server_close()
+        self.sandbox.speaker.close()
 
 
 def _listen(app: Flask, port: int) -> BaseWSGIServer:

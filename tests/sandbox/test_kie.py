@@ -129,9 +129,10 @@ def test_create_task_wrong_key_and_empty_account(kie, seed, control):
     control.set_credits(100_000)
 
 
-def test_create_task_unreachable_seed_fails_and_gives_credits_back(kie, addresses):
+@pytest.mark.parametrize("seed", ["KIE_UPLOAD_URL", "SANDBOX_CONTROL_URL"])
+def test_create_task_missing_or_unreadable_seed_fails_and_gives_credits_back(kie, addresses, seed):
     before = kie("GET", "/api/v1/chat/credit").json()["data"]
-    gone = f"{addresses['KIE_UPLOAD_URL']}/files/gone.png"
+    gone = f"{addresses[seed]}/"
     ref = kie("POST", "/api/v1/jobs/createTask", task(gone)).json()["data"]["taskId"]
     eventually(lambda: kie("GET", f"/api/v1/jobs/recordInfo?taskId={ref}").json()["data"]["state"] == "fail")
     assert kie("GET", "/api/v1/chat/credit").json()["data"] == before
