@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from production import flow, lifecycle, recipes, takes
+from production import flow, ledger, lifecycle, recipes, takes
 from production.dispatch import ring_lane
 from production.models import Approval, Take, Task
 from production.recipes import Need
@@ -86,6 +86,8 @@ def retry(task: Task, *, by: str) -> str:
     stage = lifecycle.failed_stage(task)
     lifecycle.move(task, Verb.RETRY, by=by, stage=stage)
     for take in task.takes.filter(state__in=[State.FAILED, State.UNKNOWN]):
+        if not take.ref:
+            ledger.write_off(take, f"outcome never known; made again by {by}")
         takes.retry(take)
         ring_lane(take.lane_id)
     takes.hurry(task)

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import F, Max
 from django.utils import timezone
 
-from production.errors import StaleError, Trouble
+from production.errors import Kind, StaleError, Trouble
 from production.models import IN_FLIGHT, Take, Task
 from production.providers import is_simulated
 from production.stages import Piece
@@ -189,12 +189,15 @@ def line_up_to_collect(take: Take) -> None:
 
 def heard_of(token: uuid.UUID, ref: str) -> Take | None:
     """A provider called back with our token: now the job id is known, also of a take whose reply was lost."""
-    take = Take.objects.filter(token=token, state__in=[State.UNKNOWN, State.SUBMITTED]).first()
-    if take and take.ref in ("", ref):
-        Take.objects.filter(pk=take.pk, state=take.state).update(
-            state=State.SUBMITTED, ref=ref, due_at=timezone.now(), error="", error_kind=""
-        )
+    take = Take.objects.filter(token=token, ref__in=["", ref]).first()
+    if take is None:
+        return None
+    same = Take.objects.filter(pk=take.pk, token=token, ref=take.ref)
+    if same.filter(state__in=[State.UNKNOWN, State.SUBMITTED]).update(
+        state=State.SUBMITTED, ref=ref, due_at=timezone.now(), error="", error_kind=""
+    ):
         return take
+    same.filter(state=State.FAILED, error_kind=Kind.UNKNOWN).update(ref=ref)  # a retry collects it, and buys nothing
     return None
 
 
