@@ -25,6 +25,7 @@ from production.outside import storable
 
 MOST_OUTPUT = 1_000_000  # bytes of stdout that are read; a script that says more is cut
 MOST_ERRORS = 2_000  # characters of stderr kept for people
+LEFT: "list[subprocess.Popen[bytes]]" = []  # scripts that outlived the job which started them
 HARMLESS = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SCRIPTS_ENV_FILE", "SSL_CERT_FILE")
 
 # The shell writes its own id, so that a run whose starter died at once can be found, and the exit code by rename.
@@ -92,12 +93,21 @@ class Run:
         with suppress(FileNotFoundError, ValueError, ProcessLookupError):
             os.killpg(int((self.order.folder / "pid").read_text()), signal.SIGKILL)
 
-    def report(self) -> Report:
+    def leave(self) -> None:
+        """It goes on without us; its process is looked after until it has ended, or it would stay a zombie."""
+        self._close()
         if self.process:
-            self.process.wait()
+            LEFT.append(self.process)
+
+    def _close(self) -> None:
         if self.pipe is not None:
             os.close(self.pipe)
             self.pipe = None
+
+    def report(self) -> Report:
+        if self.process:
+            self.process.wait()
+        self._close()
         return Report(
             code=None if self.timed_out else _exit_code(self.order.folder),
             timed_out=self.timed_out,
@@ -115,6 +125,7 @@ def start(order: Order) -> Run:
     script = settings.SCRIPTS_DIR / order.script
     if not script.is_file():
         raise FileNotFoundError(f"{order.script} is not in {settings.SCRIPTS_DIR}; set SCRIPTS_DIR")
+    LEFT[:] = [process for process in LEFT if process.poll() is None]
     order.folder.mkdir(parents=True, exist_ok=True)
     read_end, write_end = os.pipe()
     lock = os.open(order.folder / "alive", os.O_RDWR | os.O_CREAT, 0o600)
