@@ -172,6 +172,7 @@ def test_watch_returns_while_a_script_goes_on(scripts: Scripts, tmp_path):
     started, beats = runner.start(slow), []
     assert list(runner.watch([started], seconds=0.1, beat=lambda: beats.append(1), every=0.02)) == []
     assert beats
+    started.leave()
     adopted = runner.find(slow)
     assert adopted.is_alive()
     Path(f"{slow.output}.go").write_text("now")
