@@ -85,10 +85,10 @@ def adopt(take: Take, holder: str) -> None:
     _guarded(take, holder=holder, lease_until=timezone.now() + settings.LEASE)
 
 
-def renew(takes: Iterable[Take]) -> None:
+def renew(takes: Iterable[Take], lease: dt.timedelta | None = None) -> None:
     """Push the leases on, where they are still ours."""
     for take in takes:
-        _mine(take).update(lease_until=timezone.now() + settings.LEASE, progress=take.progress)
+        _mine(take).update(lease_until=timezone.now() + (lease or settings.LEASE), progress=take.progress)
 
 
 def let_go(take: Take) -> None:
@@ -141,11 +141,12 @@ def again_at(take: Take, trouble: Trouble, due_at: dt.datetime, *, counts: bool,
     )
 
 
-def failed(take: Take, trouble: Trouble) -> None:
-    """Failed for good, until a person says otherwise."""
+def failed(take: Take, trouble: Trouble, *, keep_ref: bool = False) -> None:
+    """Failed for good, until a person says otherwise. The id of a job that may still be collected is kept."""
     _guarded(
         take,
         state=State.FAILED,
+        ref=take.ref if keep_ref else "",
         error=trouble.message,
         error_kind=trouble.kind,
         finished=timezone.now(),
@@ -201,10 +202,10 @@ def heard_of(token: uuid.UUID, ref: str) -> Take | None:
     return None
 
 
-def retry(take: Take) -> None:
-    """A person asked for another attempt: the count of tries begins anew, a job that the provider has is kept."""
+def retry(take: Take, *, keep_ref: bool = True) -> None:
+    """Another attempt: the count of tries begins anew; a job that the provider has is collected, not bought again."""
     Take.objects.filter(pk=take.pk, state__in=[State.FAILED, State.UNKNOWN]).update(
-        state=State.WAITING, tries=0, due_at=timezone.now(), finished=None
+        state=State.WAITING, ref=take.ref if keep_ref else "", tries=0, due_at=timezone.now(), finished=None
     )
 
 
