@@ -11,6 +11,7 @@ from pathlib import Path
 import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from config.environment import VENDORS
@@ -43,7 +44,9 @@ SECRET_KEY = secret("SECRET_KEY")
 ENCRYPTION_KEYS = [key for key in secret("ENCRYPTION_KEY").split(",") if key]
 DATABASE_URL = secret("DATABASE_URL")
 if MISSING:
-    raise ImproperlyConfigured(f"Not starting: set {', '.join(MISSING)} (or the same name with _FILE); see .env.example")
+    raise ImproperlyConfigured(
+        f"Not starting: set {', '.join(MISSING)} (or the same name with _FILE); see .env.example"
+    )
 
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 HTTPS = PUBLIC_URL.startswith("https://")
@@ -189,7 +192,9 @@ MODELS = {
     "FFMPEG": env.str("FFMPEG", default=""),
 }
 # USD for a million tokens of the text model: read, written.
-TEXT_USD_PER_MILLION = tuple(env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.30"), Decimal("2.50")]))
+TEXT_USD_PER_MILLION = tuple(
+    env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.30"), Decimal("2.50")])
+)
 
 # ---------------------------------------------------------------- logs
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
@@ -233,7 +238,27 @@ UNFOLD = {
     "SITE_TITLE": "Content operations",
     "SITE_HEADER": "Content operations",
     "SITE_SYMBOL": "movie",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: static("icon.svg"), "type": "image/svg+xml"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": ["/static/admin/house.css"],
+    "STYLES": [lambda request: static("house.css")],
+    "SCRIPTS": [lambda request: static("times.js")],
+    "DASHBOARD_CALLBACK": "production.admin.dashboard.context",
+    "SIDEBAR": {"show_search": False, "navigation": "production.admin.navigation.groups"},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.1% .012 263)",
+            "100": "oklch(94% .026 263)",
+            "200": "oklch(89% .05 263)",
+            "300": "oklch(81% .085 263)",
+            "400": "oklch(70% .125 263)",
+            "500": "oklch(60% .155 263)",
+            "600": "oklch(52% .165 263)",
+            "700": "oklch(45% .15 263)",
+            "800": "oklch(38% .12 263)",
+            "900": "oklch(32% .09 263)",
+            "950": "oklch(24% .06 263)",
+        }
+    },
 }
