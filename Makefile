@@ -11,8 +11,8 @@ installed := .venv/installed
 # Whatever virtualenv the caller's shell is in has no say here.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH UV_PYTHON UV_PROJECT_ENVIRONMENT
 
-# Tests and lint read no `.env`.
-sealed := ENV_FILE= SCRIPTS_ENV_FILE= DJANGO_SETTINGS_MODULE=config.settings_test
+# Tests and lint see no key, address or `.env` of yours.
+sealed := $(python) -m config.environment DJANGO_SETTINGS_MODULE=config.settings_test
 
 # What production would have, with secrets good for nothing but the check.
 production := env -i PATH="$$PATH" ENV_FILE= SCRIPTS_ENV_FILE= DEBUG=false \
@@ -31,10 +31,10 @@ help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
 demo: $(installed) ## one video from Notion row to YouTube against local stand-ins; CLIPS=18 TOPIC="..." PORT=8000
-	@$(python) manage.py demo $${CLIPS:+--clips "$$CLIPS"} $${TOPIC:+--topic "$$TOPIC"} $${PORT:+--port "$$PORT"}
+	@$(python) -m config.demo $${CLIPS:+--clips "$$CLIPS"} $${TOPIC:+--topic "$$TOPIC"} $${PORT:+--port "$$PORT"}
 
 run: $(installed) ## the same stack, staying up for you; PORT=8000; keys in .env turn single vendors real
-	@$(python) manage.py run $${PORT:+--port "$$PORT"}
+	@$(python) -m config.run $${PORT:+--port "$$PORT"}
 
 test: $(installed) ## all tests on two cores, with coverage
 	@command -v chromium chromium-browser google-chrome >/dev/null || \

@@ -5,10 +5,10 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
-from encrypted_fields.fields import EncryptedTextField
+from encrypted_fields.fields import EncryptedFieldMixin
 
 
-class SecretTextField(EncryptedTextField):  # type: ignore[misc]
+class SecretTextField(EncryptedFieldMixin, models.TextField):  # type: ignore[misc, type-arg]
     """Text encrypted with ENCRYPTION_KEY (several, newest first, while keys are being changed).
 
     django-fernet-encrypted-fields 0.4.0 keeps decrypt state on the shared field instance, turns "" into NULL and
@@ -29,7 +29,7 @@ class SecretTextField(EncryptedTextField):  # type: ignore[misc]
         try:
             return self.f.decrypt(value.encode()).decode()
         except InvalidToken as error:
-            where = f"{self.model._meta.label}.{self.name}"
+            where = f"{self.model.__name__}.{self.name}"
             raise ValueError(f"{where}: not decryptable with the current ENCRYPTION_KEY") from error
 
     def to_python(self, value: Any) -> Any:

@@ -51,7 +51,9 @@ class Channel(models.Model):
     )
     privacy = models.CharField(max_length=10, choices=Privacy.choices, default=Privacy.PRIVATE)
     category_id = models.PositiveSmallIntegerField(default=27, help_text="YouTube category; 27 is Education.")
-    description_template = models.TextField(default="{description}", help_text="{description} and {title} are filled in.")
+    description_template = models.TextField(
+        default="{description}", help_text="{description} and {title} are filled in."
+    )
     tags = ArrayField(models.CharField(max_length=100), default=list, blank=True, help_text="Added to every video's.")
     made_for_kids = models.BooleanField(default=False)
     synthetic_media = models.BooleanField(default=True, help_text="Disclose altered or synthetic content to viewers.")

@@ -180,7 +180,8 @@ def _binaries() -> Path:
 def _as_server() -> list[str]:
     """The prefix under which the server runs: it dies with its keeper, and is never root, which it refuses to be.
 
-    CAP_DAC_OVERRIDE lets the user "nobody" reach a checkout (and the wheel) below a folder that only root may enter.
+    CAP_DAC_OVERRIDE lets the user "nobody" reach a checkout (and the wheel) below a folder that only root may enter;
+    the securebit makes access(2), by which PostgreSQL looks for its own programs, heed it.
     """
     setpriv = shutil.which("setpriv")
     if os.geteuid() != 0:
@@ -191,7 +192,8 @@ def _as_server() -> list[str]:
         )
     user = pwd.getpwnam("nobody")
     identity = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    return [setpriv, "--pdeathsig=INT", *identity, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    reach = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return [setpriv, "--pdeathsig=INT", *identity, *reach]
 
 
 def _run(command: list[str]) -> str:

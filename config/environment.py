@@ -2,15 +2,20 @@
 
 It starts from names known to be harmless, not from what the shell has: a list of what to drop would miss tomorrow's
 key. An empty ENV_FILE keeps every `.env` unread.
+
+`python -m config.environment [NAME=value]... COMMAND...` runs a command in such an environment, as env(1) would.
 """
 
 import base64
+import itertools
 import os
 import re
 import secrets
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import environ
@@ -83,12 +88,13 @@ def rehearsal(addresses: Mapping[str, str], **extra: str) -> Environment:
     """
     _refuse_strangers(addresses)
     keys = {key: f"sandbox-{key.lower()}" for vendor in VENDORS for key in vendor.keys}
-    return harmless() | {"ENV_FILE": "", "SCRIPTS_ENV_FILE": ""} | keys | dict(addresses) | _new_secrets() | extra
+    return harmless() | keys | dict(addresses) | _new_secrets() | extra
 
 
 def harmless() -> Environment:
-    """What of this process's environment points at nobody and opens nothing."""
-    return {name: value for name, value in os.environ.items() if HARMLESS.fullmatch(name)}
+    """What of this process's environment points at nobody and opens nothing; every `.env` stays unread."""
+    kept = {name: value for name, value in os.environ.items() if HARMLESS.fullmatch(name)}
+    return kept | {"ENV_FILE": "", "SCRIPTS_ENV_FILE": ""}
 
 
 def with_real_keys(environment: Environment, dotenv: Path) -> tuple[Environment, list[str]]:
@@ -103,6 +109,13 @@ def with_real_keys(environment: Environment, dotenv: Path) -> tuple[Environment,
         names = (*vendor.keys, *vendor.addresses, *vendor.choices)
         changed |= dict(vendor.addresses) | {name: given[name] for name in names if name in given}
     return changed, [vendor.name for vendor in real]
+
+
+def run_sealed(arguments: list[str]) -> NoReturn:
+    """Become the command that follows the settings, in a harmless environment with these settings."""
+    command = list(itertools.dropwhile(lambda argument: "=" in argument, arguments))
+    settings = dict(argument.split("=", 1) for argument in arguments[: -len(command)])
+    os.execvpe(command[0], command, harmless() | settings)  # noqa: S606 - no shell is what is wanted
 
 
 def _read(dotenv: Path) -> Environment:
@@ -128,3 +141,7 @@ def _new_secrets() -> Environment:
         "SECRET_KEY": secrets.token_urlsafe(50),
         "ENCRYPTION_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     }
+
+
+if __name__ == "__main__":
+    run_sealed(sys.argv[1:])

@@ -75,7 +75,6 @@ INSTALLED_APPS = [
     "channels_app",
     "production",
     "publishing",
-    "config",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -198,7 +197,7 @@ TEXT_USD_PER_MILLION = tuple(
 
 # ---------------------------------------------------------------- logs
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-SHARED_PROCESSORS = [
+SHARED_PROCESSORS: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

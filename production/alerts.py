@@ -52,7 +52,7 @@ def _next_try(alert: Alert) -> dt.datetime | None:
 
 
 def _post(alert: Alert) -> str:
-    """"" when Slack took it, else what it said. 404, 403 and 410 mean the webhook is gone; the operator reads it."""
+    """ "" when Slack took it, else what it said. 404, 403 and 410 mean the webhook is gone; the operator reads it."""
     try:
         reply = requests.post(settings.SLACK_WEBHOOK_URL, json=payload(alert), timeout=10)
     except requests.RequestException as error:

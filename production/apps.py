@@ -5,4 +5,4 @@ class ProductionConfig(AppConfig):
     name = "production"
 
     def ready(self) -> None:
-        from production import checks  # noqa: F401, PLC0415 - registers them
+        from production import checks  # noqa: F401 - registers them

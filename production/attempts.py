@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -151,15 +151,22 @@ def _beat(runs: dict[Run, Take]) -> None:
 
 
 def _call(take: Take) -> Outcome:
-    """Pieces that are made by a function of ours. It gets `beat`, to be called at least every few seconds."""
+    """Pieces that are made by a function of ours. It gets `beat`, to be called at least every few seconds.
+
+    Its folder tells that it was begun before: then its result is there, or it can resume, or nobody knows.
+    """
+    folder = workspace.run_folder(take)
+    output = folder / f"{take.piece.kind}{take.piece.suffix}"
+    if output.exists():
+        return Outcome(output=output, result=json.loads(output.read_text()))
+    if not take.piece.resumes and (folder.exists() or take.host != socket.gethostname()):
+        return Outcome(trouble=_gone(take.piece, "Its worker was killed during the call"))
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         result, usd = import_string(take.piece.does)(take, lambda: takes.renew([take]))
     except Trouble as trouble:
         return Outcome(trouble=trouble, usd=trouble.usd)
-    folder = workspace.run_folder(take)
-    folder.mkdir(parents=True, exist_ok=True)
-    output = folder / f"{take.piece.kind}{take.piece.suffix}"
-    output.write_text(json.dumps(result, ensure_ascii=False, indent=1))
+    workspace.write(output, json.dumps(result, ensure_ascii=False, indent=1))
     return Outcome(output=output, usd=usd, result=result)
 
 
@@ -216,7 +223,7 @@ def _trouble(take: Take, report: Report) -> Trouble:
 
 
 def _lost(take: Take, report: Report, message: str, *, at_once: bool = False) -> Trouble:
-    """A script of ours says "sending" just before its paid call: one that said "started" and not that bought nothing."""
+    """A script of ours says "sending" just before its paid call: one that said only "started" bought nothing."""
     buys = take.piece.paid and not take.ref
     if buys and (report.said("sending") or not report.said("started")):
         return Trouble(Kind.UNKNOWN, message)

@@ -1,0 +1,84 @@
+"""What can be missing, found at start instead of in the middle of a video."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
+
+from production.providers import LANE_ADDRESSES, is_own_address
+from production.recipes import RECIPES
+from production.stages import PIECES
+
+
+@register()
+def scripts_exist(**kwargs: Any) -> list[CheckMessage]:
+    missing = sorted({p.does for p in PIECES if p.is_script and not (settings.SCRIPTS_DIR / p.does).is_file()})
+    return [
+        Error(
+            f"{name} is not in {settings.SCRIPTS_DIR}.", hint="Set SCRIPTS_DIR or add the script.", id="production.E001"
+        )
+        for name in missing
+    ]
+
+
+@register()
+def callables_exist(**kwargs: Any) -> list[CheckMessage]:
+    """The stage table names functions by their dotted address."""
+    addresses = {address for p in PIECES for address in (p.lands, "" if p.is_script else p.does) if address}
+    return [
+        Error(f"{address} can't be imported.", hint="Mend PIECES in production/stages.py.", id="production.E002")
+        for address in sorted(addresses)
+        if not _imports(address)
+    ]
+
+
+@register()
+def recipes_exist(**kwargs: Any) -> list[CheckMessage]:
+    missing = sorted({p.kind for p in PIECES} ^ set(RECIPES))
+    return [
+        Error(f"Piece and recipe of “{kind}” do not match.", hint="See PIECES and RECIPES.", id="production.E003")
+        for kind in missing
+    ]
+
+
+@register()
+def ffmpeg_exists(**kwargs: Any) -> list[CheckMessage]:
+    found = settings.MODELS["FFMPEG"] or _bundled_ffmpeg()
+    if found and Path(found).is_file() and os.access(found, os.X_OK):
+        return []
+    hint = "Install imageio-ffmpeg, or set FFMPEG to an ffmpeg executable."
+    return [Error("There is no ffmpeg to assemble films with.", hint=hint, id="production.E004")]
+
+
+@register()
+def keys_are_set(**kwargs: Any) -> list[CheckMessage]:
+    """A lane that goes to the real vendor needs that vendor's key."""
+    wanted = {"NOTION_API_KEY"} if is_own_address("NOTION_BASE_URL") else set()
+    for piece in PIECES:
+        if all(is_own_address(name) for name in LANE_ADDRESSES.get(piece.lane, ())):
+            wanted |= set(piece.secrets)
+    return [
+        checks.Warning(f"{name} is empty.", hint="Set it, or every take that needs it will fail.", id="production.W001")
+        for name in sorted(wanted)
+        if not getattr(settings, name)
+    ]
+
+
+def _imports(address: str) -> bool:
+    try:
+        import_string(address)
+    except ImportError:
+        return False
+    return True
+
+
+def _bundled_ffmpeg() -> str:
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        return ""

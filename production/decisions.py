@@ -6,10 +6,11 @@ is possible), DecisionError (what was asked does not fit this task).
 
 from collections.abc import Iterable
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from production import flow, lifecycle, recipes, takes
+from production.dispatch import ring_lane
 from production.models import Approval, Take, Task
 from production.recipes import Need
 from production.stages import ERRORS, REVIEWS, STAGE, Stage, Status, Verb
@@ -29,7 +30,7 @@ def submit(task: Task, *, by: str) -> None:
 
 
 @transaction.atomic
-def approve(task: Task, *, by: str, user: AbstractBaseUser | None = None) -> str:
+def approve(task: Task, *, by: str, user: User | None = None) -> str:
     """Yes to what lies at the gate. Returns a sentence for the reviewer."""
     task = lifecycle.lock(task.pk)
     stage = _stage_at_gate(task)
@@ -73,7 +74,7 @@ def redo(task: Task, pieces: Iterable[tuple[str, int]], *, by: str, reason: str 
     for need in needs:
         _plan_again(task, need)
     for lane in {need.piece.lane for need in needs}:
-        flow.ring_lane(lane)
+        ring_lane(lane)
     flow.advance(task)
     return f"Making {len(needs)} again"
 
@@ -86,7 +87,7 @@ def retry(task: Task, *, by: str) -> str:
     lifecycle.move(task, Verb.RETRY, by=by, stage=stage)
     for take in task.takes.filter(state__in=[State.FAILED, State.UNKNOWN]):
         takes.retry(take)
-        flow.ring_lane(take.lane_id)
+        ring_lane(take.lane_id)
     takes.hurry(task)
     flow.slot_is_free(task)
     return f"Trying {stage.title if stage else 'it'} again"
@@ -134,7 +135,9 @@ def adopt(task: Task, *, by: str) -> str:
     stage = lifecycle.failed_stage(task)
     missing = [need for need in recipes.needs(task, stage) if not _has_selected(task, need)] if stage else []
     if stage is None or missing:
-        raise DecisionError(f"{len(missing)} pieces have no take yet; redo them" if stage else "Nothing has failed here")
+        raise DecisionError(
+            f"{len(missing)} pieces have no take yet; redo them" if stage else "Nothing has failed here"
+        )
     takes.cancel(task.takes.filter(state=State.FAILED))
     flow.finish_with_what_is_there(task, stage, by=by)
     return f"{stage.title} stands as it is"

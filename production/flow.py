@@ -194,7 +194,9 @@ def settle(take: Take, outcome: Outcome) -> None:
     else:
         takes.submitted(take, outcome.ref)
         ledger.submitted(take)
-    log.info("take_attempt_settled", task=task.pk, channel=task.channel.slug, take=take.pk, piece=take.name, state=take.state)
+    log.info(
+        "take_attempt_settled", task=task.pk, channel=task.channel.slug, take=take.pk, piece=take.name, state=take.state
+    )
     advance(task)
 
 
@@ -243,8 +245,10 @@ def _book_failure(take: Take, trouble: Trouble, outcome: Outcome) -> None:
 
 
 def _note_next_try(task: Task, take: Take, trouble: Trouble, again: dt.datetime) -> None:
-    what_next = f"waits until {again:%H:%M} UTC" if trouble.kind == Kind.QUOTA else (
-        f"attempt {take.tries + 1} of {most_tries()} at {again:%H:%M} UTC"
+    what_next = (
+        f"waits until {again:%H:%M} UTC"
+        if trouble.kind == Kind.QUOTA
+        else (f"attempt {take.tries + 1} of {most_tries()} at {again:%H:%M} UTC")
     )
     lifecycle.note(task, f"{take.name}: {trouble.message}; {what_next}", stage=_stage(take))
 
@@ -269,7 +273,9 @@ def give_up_asking(take_id: int) -> None:
         ring_lane(take.lane_id)
     else:
         takes.failed(take, Trouble(Kind.UNKNOWN, f"{take.error}; it may have cost {price} USD, so you decide"))
-        lifecycle.note(task, f"{take.name}: {take.error}; {price} USD may be spent: a person decides", stage=_stage(take))
+        lifecycle.note(
+            task, f"{take.name}: {take.error}; {price} USD may be spent: a person decides", stage=_stage(take)
+        )
         advance(task)
 
 

@@ -86,20 +86,27 @@ def _store(said: dict[str, Any]) -> str:
     event_id, kind = said.get("id"), said.get("type")
     if not (isinstance(event_id, str) and 0 < len(event_id) <= 64 and isinstance(kind, str) and len(kind) <= 80):
         raise MalformedError("id or type is missing")
-    entity = said.get("entity") if isinstance(said.get("entity"), dict) else {}
-    author = (said.get("authors") or [{}])[0] if isinstance(said.get("authors"), list) else {}
+    entity, author = _object(said.get("entity")), _first(said.get("authors"))
     try:
         with transaction.atomic():
             event = NotionEvent.objects.create(
                 event_id=event_id,
                 type=kind,
                 page_id=str(entity.get("id", ""))[:36] if entity.get("type") == "page" else "",
-                author=str(author.get("type", ""))[:100] if isinstance(author, dict) else "",
+                author=str(author.get("type", ""))[:100],
             )
             ring(JOB, event.pk)
     except IntegrityError:
         return "known"
     return "stored"
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _first(values: Any) -> dict[str, Any]:
+    return _object(values[0]) if isinstance(values, list) and values else {}
 
 
 # ---------------------------------------------------------------- processed

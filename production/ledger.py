@@ -49,9 +49,7 @@ def write_off(take: Take, note: str) -> None:
     _close(take, State.WRITTEN_OFF, note=note)
 
 
-def _close(
-    take: Take, state: str, *, actual_usd: Decimal | None = None, settled: bool = True, note: str = ""
-) -> None:
+def _close(take: Take, state: str, *, actual_usd: Decimal | None = None, settled: bool = True, note: str = "") -> None:
     LedgerEntry.objects.filter(take=take, attempt=take.attempt, state__in=OPEN).update(
         state=state, actual_usd=actual_usd, settled_at=timezone.now() if settled else None, note=note[:300]
     )

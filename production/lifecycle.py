@@ -33,7 +33,9 @@ def move(task: Task, verb: Verb, *, by: str, stage: Stage | None = None, reason:
     if not met:
         raise StaleError(f"{task} is not in {before.label} any more")
     task.status, task.tell_at = after, now
-    log.info("task_status_changed", task=task.pk, channel=task.channel.slug, verb=verb, before=before, after=after, by=by)
+    log.info(
+        "task_status_changed", task=task.pk, channel=task.channel.slug, verb=verb, before=before, after=after, by=by
+    )
     return StatusChange.objects.create(
         task=task,
         before=before,

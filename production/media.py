@@ -13,7 +13,13 @@ from production import workspace
 from production.models import Take
 
 RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
-TYPES = {".png": "image/png", ".mp4": "video/mp4", ".mp3": "audio/mpeg", ".wav": "audio/wav", ".json": "application/json"}
+TYPES = {
+    ".png": "image/png",
+    ".mp4": "video/mp4",
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".json": "application/json",
+}
 BLOCK = 256 * 1024
 
 

@@ -5,8 +5,8 @@ notion-client 3.1 (API version 2025-09-03). Its own retries are off: a sleeping 
 
 import hashlib
 import hmac
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -59,7 +59,7 @@ def client() -> Client:
 def fetch(page_id: str) -> Page:
     """Errors: NotHereError (deleted or not shared with us), Trouble."""
     with _asking(f"Notion page {page_id}"):
-        return _page(cast(dict[str, Any], client().pages.retrieve(page_id=page_id)))
+        return _page(cast("dict[str, Any]", client().pages.retrieve(page_id=page_id)))
 
 
 def write(page_id: str, row: Row) -> None:
@@ -92,7 +92,9 @@ def _trouble(what: str, error: HTTPResponseError) -> Trouble:
         return NotHereError(f"{what} is not there: deleted, or not shared with the integration")
     kind = Kind.TRANSIENT if error.status in AGAIN else Kind.PERMANENT
     pause = error.headers.get("Retry-After", "")
-    return Trouble(kind, f"{what}: {error} ({error.status})"[:500], retry_after=float(pause) if pause.isdigit() else None)
+    return Trouble(
+        kind, f"{what}: {error} ({error.status})"[:500], retry_after=float(pause) if pause.isdigit() else None
+    )
 
 
 def _page(page: dict[str, Any]) -> Page:

@@ -26,7 +26,7 @@ def due() -> list[int]:
 
 
 def tell(task_id: int) -> None:
-    """Write the task's present state to its Notion row. A failed write is repeated after 1, 2, 4 min … 1 h, for ever."""
+    """Write the task's present state to its row. A failed write is repeated after 1, 2, 4 min … 1 h, for ever."""
     if not _begin(task_id):
         return
     task = Task.objects.select_related("channel").get(pk=task_id)

@@ -23,7 +23,9 @@ def seconds_of(path: Path) -> float | None:
                 raise Trouble(Kind.PERMANENT, f"{path.name} has no length: not a whole {path.suffix[1:]} file")
             return media.duration / av.time_base
     except (av.FFmpegError, ValueError) as error:
-        raise Trouble(Kind.PERMANENT, f"{path.name} is not a readable {path.suffix[1:]} file ({error})"[:300]) from error
+        raise Trouble(
+            Kind.PERMANENT, f"{path.name} is not a readable {path.suffix[1:]} file ({error})"[:300]
+        ) from error
 
 
 def _check_image(path: Path) -> None:

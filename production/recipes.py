@@ -178,7 +178,9 @@ def _narration(shelf: Shelf, position: int) -> Recipe | None:
 def _sound(shelf: Shelf, position: int) -> Recipe | None:
     text = shelf.clips[position].sound_prompt
     sources = shelf.find(("plan", 0))
-    return sources and Recipe("sound", text, ["--text", text, "--duration", "10"], sources=sources)
+    if sources is None:
+        return None
+    return Recipe("sound", text, ["--text", text, "--duration", "10"], sources=sources)
 
 
 def _film(shelf: Shelf, position: int) -> Recipe | None:
@@ -201,7 +203,9 @@ def _film(shelf: Shelf, position: int) -> Recipe | None:
 
 def _upload(shelf: Shelf, position: int) -> Recipe | None:
     sources = shelf.find(("film", 0))
-    return sources and Recipe("upload", shelf.task.title, facts=metadata(shelf.task), sources=sources)
+    if sources is None:
+        return None
+    return Recipe("upload", shelf.task.title, facts=metadata(shelf.task), sources=sources)
 
 
 RECIPES: dict[str, Callable[[Shelf, int], Recipe | None]] = {

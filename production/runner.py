@@ -26,9 +26,11 @@ MOST_ERRORS = 2_000  # characters of stderr kept for people
 HARMLESS = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SCRIPTS_ENV_FILE", "SSL_CERT_FILE")
 
 # The shell writes its own id, so that a run whose starter died at once can be found, and the exit code by rename.
-WRAPPER = (
-    'echo $$ >"$0/pid"; "$@" >"$0/stdout" 2>"$0/stderr" </dev/null; echo $? >"$0/exit.new" && mv "$0/exit.new" "$0/exit"'
-)
+WRAPPER = """
+echo $$ >"$0/pid"
+"$@" >"$0/stdout" 2>"$0/stderr" </dev/null
+echo $? >"$0/exit.new" && mv "$0/exit.new" "$0/exit"
+"""
 
 
 @dataclass(frozen=True)

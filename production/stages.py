@@ -99,7 +99,9 @@ class Stage:
 
 
 S = Status
+# fmt: off - a table is read by its columns
 STAGES: tuple[Stage, ...] = (
+    #     name          title         running                  ready               review              approved            error
     Stage("assets", "Assets", S.GENERATING_ASSETS, S.ASSETS_READY, S.ASSETS_READY, S.ASSETS_APPROVED, S.ASSET_ERROR),
     Stage(
         "composites",
@@ -116,6 +118,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("assembly", "Assembly", S.ASSEMBLING, S.ASSEMBLY_READY, S.FINAL_REVIEW, S.APPROVED, S.VIDEO_ERROR, "always"),
     Stage("upload", "Upload", S.UPLOADING, S.PUBLISHED, None, None, S.UPLOAD_ERROR, "never"),
 )
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class Piece:
     paid: bool = False
     two_phase: bool = False  # submit, let go, ask, collect
     lands: str = ""
+    resumes: bool = False  # a callable that may be called again after a crash and finds out by itself how far it was
     secrets: tuple[str, ...] = field(default=())  # environment names that this script, and no other, is handed
 
     @property
@@ -145,20 +149,14 @@ class Piece:
 
 
 PLANNING, UPLOADING = "production.planning", "publishing.jobs"
+GEMINI, KIE, VOICE = ("GEMINI_API_KEY",), ("KIE_API_KEY",), ("ELEVENLABS_API_KEY",)
+# fmt: off - a table is read by its columns
 PIECES: tuple[Piece, ...] = (
-    Piece("plan", "assets", "planning", "task", f"{PLANNING}.write", 120, "", ".json", True, lands=f"{PLANNING}.land"),
+    #     kind         stage         lane        per      does                       seconds  folder        suffix
     Piece(
-        "image",
-        "assets",
-        "images",
-        "asset",
-        "generate_asset.py",
-        120,
-        "assets",
-        ".png",
-        paid=True,
-        secrets=("GEMINI_API_KEY",),
+        "plan", "assets", "planning", "task", f"{PLANNING}.write", 120, "", ".json", paid=True, lands=f"{PLANNING}.land"
     ),
+    Piece("image", "assets", "images", "asset", "generate_asset.py", 120, "assets", ".png", paid=True, secrets=GEMINI),
     Piece("composite", "composites", "ffmpeg", "clip", "create_composite.py", 120, "composites", ".png"),
     Piece("split", "composites", "ffmpeg", "clip", "create_split_screen.py", 120, "composites", ".png"),
     Piece(
@@ -172,35 +170,25 @@ PIECES: tuple[Piece, ...] = (
         ".mp4",
         paid=True,
         two_phase=True,
-        secrets=("KIE_API_KEY",),
+        secrets=KIE,
     ),
-    Piece(
-        "narration",
-        "audio",
-        "voice",
-        "clip",
-        "generate_audio.py",
-        120,
-        "audio",
-        ".mp3",
-        paid=True,
-        secrets=("ELEVENLABS_API_KEY",),
-    ),
-    Piece(
-        "sound",
-        "sfx",
-        "voice",
-        "clip",
-        "generate_sound_effects.py",
-        120,
-        "sfx",
-        ".mp3",
-        paid=True,
-        secrets=("ELEVENLABS_API_KEY",),
-    ),
+    Piece("narration", "audio", "voice", "clip", "generate_audio.py", 120, "audio", ".mp3", paid=True, secrets=VOICE),
+    Piece("sound", "sfx", "voice", "clip", "generate_sound_effects.py", 120, "sfx", ".mp3", paid=True, secrets=VOICE),
     Piece("film", "assembly", "ffmpeg", "task", "assemble_video.py", 1800, "final", ".mp4"),
-    Piece("upload", "upload", "upload", "task", f"{UPLOADING}.upload", 3600, "", ".json", lands=f"{UPLOADING}.land"),
+    Piece(
+        "upload",
+        "upload",
+        "upload",
+        "task",
+        f"{UPLOADING}.upload",
+        3600,
+        "",
+        ".json",
+        lands=f"{UPLOADING}.land",
+        resumes=True,
+    ),
 )
+# fmt: on
 
 STAGE = {stage.name: stage for stage in STAGES}
 PIECE = {piece.kind: piece for piece in PIECES}
@@ -228,8 +216,9 @@ def _rows() -> Iterator[tuple[Status, Verb, Stage | None, Status]]:
         if stage.review and stage.approved:
             yield from _review_rows(stage, stage.review, stage.approved)
         for earlier in STAGES[: stage.index + 1]:
-            for status in {stage.review, stage.approved, stage.error} - {None, earlier.lines_up_in}:
-                yield status, Verb.SEND_BACK, earlier, earlier.lines_up_in
+            for place in {stage.review, stage.approved, stage.error} - {earlier.lines_up_in}:
+                if place:
+                    yield place, Verb.SEND_BACK, earlier, earlier.lines_up_in
 
 
 def _review_rows(stage: Stage, review: Status, approved: Status) -> Iterator[tuple[Status, Verb, Stage, Status]]:
@@ -254,7 +243,10 @@ def moves() -> dict[tuple[Status, Verb], dict[str, Status]]:
 def legal_pairs() -> frozenset[tuple[Status, Status]]:
     """Every (from, to) that some verb allows; a verb that leaves the status as it is moves nothing."""
     return frozenset(
-        (status, target) for (status, _), by_stage in moves().items() for target in by_stage.values() if status != target
+        (status, target)
+        for (status, _), by_stage in moves().items()
+        for target in by_stage.values()
+        if status != target
     )
 
 

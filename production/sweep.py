@@ -1,4 +1,4 @@
-"""The safety net, run by the worker command's own timer every two seconds: whatever a lost ring left lying is rung again.
+"""The safety net, run by the worker command's own timer every two seconds: it rings again what a lost ring left lying.
 
 One host at a time does it (an advisory lock); doing it twice would change nothing.
 """

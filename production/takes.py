@@ -98,7 +98,7 @@ def let_go(take: Take) -> None:
 
 def is_held(take: Take) -> bool:
     """True while the claim that `take` was read under is still in force."""
-    return _mine(take).exists()
+    return bool(_mine(take).exists())
 
 
 # ---------------------------------------------------------------- settled

@@ -46,6 +46,13 @@ def point_to(take: Take, link: Path) -> None:
     fresh.replace(link)
 
 
+def write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
 def fingerprint(path: Path) -> tuple[str, int]:
     """(sha256, bytes) of a file."""
     with path.open("rb") as file:

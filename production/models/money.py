@@ -22,7 +22,8 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
         )
 
     def total(self) -> Decimal:
-        return self.counted().aggregate(sum=Coalesce(Sum("usd"), Decimal(0)))["sum"]
+        total: Decimal = self.counted().aggregate(sum=Coalesce(Sum("usd"), Decimal(0)))["sum"]
+        return total
 
 
 class LedgerEntry(models.Model):

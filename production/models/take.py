@@ -128,7 +128,9 @@ class Take(models.Model):
         ]
         indexes = [
             models.Index(fields=["lane", "due_at"], condition=Q(state="waiting"), name="take_waiting"),
-            models.Index(fields=["lane", "due_at"], condition=Q(state__in=["submitted", "unknown"]), name="take_to_ask"),
+            models.Index(
+                fields=["lane", "due_at"], condition=Q(state__in=["submitted", "unknown"]), name="take_to_ask"
+            ),
             models.Index(fields=["lane", "lease_until"], condition=Q(state="claimed"), name="take_leased"),
         ]
 

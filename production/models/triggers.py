@@ -7,6 +7,8 @@ import pgtrigger
 
 from production.stages import Status, legal_pairs
 
+STATUS_WRITTEN = pgtrigger.UpdateOf("status")  # type: ignore[no-untyped-call]
+
 
 def only_legal_moves() -> pgtrigger.Trigger:
     """An UPDATE to a status that no verb leads to is refused at once."""
@@ -14,7 +16,7 @@ def only_legal_moves() -> pgtrigger.Trigger:
     return pgtrigger.Trigger(
         name="only_legal_moves",
         when=pgtrigger.Before,
-        operation=pgtrigger.UpdateOf("status"),
+        operation=STATUS_WRITTEN,
         condition=pgtrigger.Condition("OLD.status IS DISTINCT FROM NEW.status"),
         func=f"""
             IF (OLD.status, NEW.status) NOT IN ({pairs}) THEN
@@ -41,7 +43,7 @@ def has_its_change() -> pgtrigger.Trigger:
     return pgtrigger.Trigger(
         name="has_its_change",
         when=pgtrigger.After,
-        operation=pgtrigger.UpdateOf("status"),
+        operation=STATUS_WRITTEN,
         timing=pgtrigger.Deferred,
         condition=pgtrigger.Condition("OLD.status IS DISTINCT FROM NEW.status"),
         func="""

@@ -101,8 +101,10 @@ def test_ensure_after_the_server_was_killed_recovers(folder: Path) -> None:
 def test_ensure_after_the_keeper_was_killed_starts_anew(folder: Path) -> None:
     address = devpg.ensure(folder)
     one(address, "CREATE TABLE kept AS SELECT 7 AS n")
-    postmaster(folder).parent().kill()
-    wait_until(lambda: devpg.ensure(folder) and one(address, "SELECT n FROM kept") == 7)
+    server = postmaster(folder)
+    server.parent().kill()
+    server.wait()
+    assert one(devpg.ensure(folder), "SELECT n FROM kept") == 7
     assert len([p for p in alive_with(folder) if devpg.is_keeper(p.cmdline())]) == 1
 
 
@@ -179,7 +181,7 @@ def test_ensure_without_the_wheel_uses_the_system_server(tmp_path: Path, monkeyp
     devpg.release(tmp_path)
 
 
-def test_ensure_in_many_threads_of_work_shares_one_database(folder: Path) -> None:
+def test_server_serves_many_connections_of_several_processes(folder: Path) -> None:
     users = [python(USER, folder) for _ in range(2)]
     addresses = [user.stdout.readline().strip() for user in users]
     with ThreadPoolExecutor(8) as pool:

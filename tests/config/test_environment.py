@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config import environment
+from tests.config.processes import ROOT
 
 ADDRESSES = {name: f"http://127.0.0.1:90{number:02}" for number, name in enumerate(sorted(environment.ADDRESSES))}
 REAL = "sk-live-0123456789"
@@ -40,6 +41,16 @@ def test_rehearsal_reaches_a_child_process_as_it_is() -> None:
     seen = subprocess.run(command, env=made, capture_output=True, check=True, text=True).stdout
     assert REAL not in seen
     assert "sandbox-kie_api_key" in seen
+
+
+@pytest.mark.usefixtures("_hostile")
+def test_run_sealed_shows_a_command_only_what_is_harmless() -> None:
+    show = [sys.executable, "-c", "import os; print(dict(os.environ))", "a=b"]
+    command = [sys.executable, "-m", "config.environment", "GREETING=hello=you", *show]
+    seen = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    assert REAL not in seen
+    assert "'GREETING': 'hello=you'" in seen
+    assert "'ENV_FILE': ''" in seen
 
 
 def test_rehearsal_gives_every_vendor_a_sandbox_key_and_address() -> None:

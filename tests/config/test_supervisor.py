@@ -20,13 +20,13 @@ SLEEP = "import sys, time; time.sleep(600)"
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 )
-# A child that leaves a process in a session of its own, whose parent is gone, and one in its own session.
+# A child with a process beside it in its session, and one in a session of its own whose parent is gone.
 LITTERING = f"""
 import subprocess, sys, time
 leaf = [sys.executable, '-c', {SLEEP!r}, sys.argv[1]]
 subprocess.run([sys.executable, '-c',
     'import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True)', *leaf])
-subprocess.Popen([*leaf, 'same-session'])
+subprocess.Popen([*leaf, 'beside'])
 print('up', flush=True)
 time.sleep(600)
 """
@@ -96,8 +96,8 @@ def test_tick_ends_the_session_of_a_dead_child_but_not_those_beyond(children: Su
     child.argv = [sys.executable, "-c", SLEEP, mark, "second"]
     child.process.kill()
     children.run(lambda: child.restarts == 1)
-    assert len(alive_with("same-session")) == 0
-    assert len(alive_with(mark)) == 2  # the new child and the script in its own session
+    assert not alive_with(f"{mark} beside")
+    assert len(alive_with(mark)) == 2  # the new child and the process in a session of its own
 
 
 def test_tick_collects_adopted_zombies(children: Supervisor, mark: str) -> None:

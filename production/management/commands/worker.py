@@ -1,0 +1,103 @@
+"""The worker: a django-q2 cluster that survives what the stock one does not, and the sweep's timer.
+
+Seen with `qcluster` 1.11: killed idle workers hang the cluster, a killed monitor acknowledges nothing again, a killed
+sentinel leaves working orphans, a SIGTERM to the group kills running jobs. Here every process dies with its parent, a
+pool process that dies outside a job restarts the whole pool, and only this process heeds SIGTERM.
+"""
+
+import argparse
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from multiprocessing import Process
+from types import FrameType
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management import BaseCommand
+from django.db import Error as DatabaseTrouble
+from django.db import close_old_connections, connections
+from django_q import cluster
+
+from production import sweep
+
+log = structlog.get_logger(__name__)
+PR_SET_PDEATHSIG = 1
+POOL_BROKEN = 70  # exit code of a sentinel that wants its whole pool replaced
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class SafeSentinel(cluster.Sentinel):  # type: ignore[misc]
+    """Replaces the pool where stock django-q2 would go on with a broken one."""
+
+    def start(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # inherited by the pool: a group-wide SIGTERM ends no job
+        super().start()
+
+    def reincarnate(self, process: Process) -> None:
+        timer = getattr(process, "timer", None)  # pusher and monitor have none
+        if timer is None or (timer.value == -1 and (process.exitcode or 0) < 0):
+            # It may have died with a queue's lock in its hands, and then the pool hangs for good.
+            log.critical("worker_pool_broken", pid=process.pid, exit=process.exitcode)
+            os._exit(POOL_BROKEN)
+        if timer.value == 0:
+            process.kill()  # timed out, and deaf to SIGTERM
+        super().reincarnate(process)
+
+
+class Command(BaseCommand):
+    help = "Runs a worker cluster: calls (planning, images, video, voice, Notion) or cpu (ffmpeg, upload)."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--cluster", choices=("calls", "cpu"), default="calls")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        name = options["cluster"]
+        if os.environ.get("Q_CLUSTER_NAME") != name:  # django-q2 reads it while it is imported
+            os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"Q_CLUSTER_NAME": name})  # noqa: S606
+        os.register_at_fork(after_in_child=_die_with_parent)
+        cluster.Sentinel = SafeSentinel
+        while (code := _run_pool(name)) == POOL_BROKEN:
+            log.warning("worker_pool_restarted", cluster=name)
+        sys.exit(code)
+
+
+def _run_pool(name: str) -> int:
+    """Run one pool until it stops. 0: it was asked to; else the sentinel's exit code."""
+    connections.close_all()  # nothing that was opened here may be shared across the fork
+    pool = cluster.Cluster()
+    pool.start()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if pool.stop_event:
+            pool.stop_event.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log.info("worker_cluster_started", cluster=name, pid=os.getpid())
+    due = 0.0
+    while pool.sentinel.is_alive():
+        pool.sentinel.join(0.2)
+        if time.monotonic() >= due:
+            _sweep(name)
+            due = time.monotonic() + settings.SWEEP_SECONDS
+    return int(pool.sentinel.exitcode or 0)
+
+
+def _sweep(name: str) -> None:
+    """A database that is away for a moment ends no worker: the next round finds everything still there."""
+    try:
+        close_old_connections()
+        sweep.beat(f"{socket.gethostname()}:{os.getpid()}", name)
+        sweep.tick()
+    except DatabaseTrouble as error:
+        log.warning("sweep_round_failed", reason=str(error))
+        connections.close_all()

@@ -1,0 +1,123 @@
+"""The upload piece: the film goes to YouTube once, whatever crashes in between (FR63)."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from django.utils import timezone
+
+from production import workspace
+from production.errors import Kind, Trouble
+from production.models import Take, Task
+from production.providers import is_own_address
+from publishing import tokens, youtube
+from publishing.models import Upload, YouTubeAccount
+from publishing.youtube import CHUNK, SessionGoneError, YouTube
+
+log = structlog.get_logger(__name__)
+
+
+def upload(take: Take, beat: Callable[[], None]) -> tuple[dict[str, Any], Decimal | None]:
+    """Bring the film to YouTube, or find that it is there already. Returns (the video resource, None).
+
+    Called again after a crash, it asks the stored session before it sends a byte. Errors: Trouble.
+    """
+    _refuse_simulated(take.task)
+    account = _account(take)
+    row = _row(take)
+    client = YouTube(tokens.credentials(account), on_session=lambda uri: _keep_session(row, uri))
+    _check_channel(client, account)
+    try:
+        video = _ask(client, row) or _send(client, row, beat)
+    except SessionGoneError as gone:
+        raise _session_gone(row) from gone
+    _finish(row, video)
+    return {"id": row.video_id, "url": row.url, "status": video.get("status", {})}, None
+
+
+def land(take: Take) -> None:
+    """The link is the task's. Called with the task's row locked."""
+    Task.objects.filter(pk=take.task_id).update(youtube_url=take.result["url"])
+
+
+def _refuse_simulated(task: Task) -> None:
+    """Rehearsed or mixed work never reaches the real YouTube."""
+    if is_own_address("YOUTUBE_BASE_URL") and task.takes.filter(selected=True, simulated=True).exists():
+        raise Trouble(Kind.PERMANENT, "Parts of this video are simulated: it can't be published on the real YouTube")
+
+
+def _account(take: Take) -> YouTubeAccount:
+    account = YouTubeAccount.objects.select_related("channel").filter(channel_id=take.channel_id).first()
+    if account is None:
+        raise Trouble(Kind.PERMANENT, f"{take.channel} has no YouTube account: connect one in the admin")
+    return account
+
+
+def _check_channel(client: YouTube, account: YouTubeAccount) -> None:
+    """X3: the consent may have been given for another channel of the same person."""
+    found = client.channel_id()
+    if account.youtube_channel_id and found != account.youtube_channel_id:
+        wrong = (
+            f"The consent leads to YouTube channel {found}, not {account.youtube_channel_id}: reconnect the right one"
+        )
+        raise Trouble(Kind.PERMANENT, wrong)
+
+
+def _row(take: Take) -> Upload:
+    film = take.sources.get(kind="film")
+    row, _ = Upload.objects.get_or_create(
+        take=take,
+        defaults={"task": take.task, "film": film, "size": film.size or 0, "privacy": take.recipe["facts"]["privacy"]},
+    )
+    return row
+
+
+def _keep_session(row: Upload, uri: str) -> None:
+    row.session_uri = uri
+    row.save(update_fields=["session_uri"])
+
+
+def _ask(client: YouTube, row: Upload) -> dict[str, Any] | None:
+    """The finished video, if the session has it; else row.sent is what YouTube has stored."""
+    if not row.session_uri:
+        return None
+    progress = client.ask(row.session_uri, row.size)
+    row.sent = progress.stored
+    return progress.video
+
+
+def _send(client: YouTube, row: Upload, beat: Callable[[], None]) -> dict[str, Any]:
+    """What is offered is written down before it is sent: only then does a vanished session tell something."""
+    facts = row.take.recipe["facts"]
+    film = workspace.file_of(row.film)
+    _offer(row, row.sent)
+    for progress in client.upload(film, youtube.body(facts), session=row.session_uri, offset=row.sent, size=row.size):
+        beat()
+        if progress.video:
+            return progress.video
+        _offer(row, progress.stored)
+    raise Trouble(Kind.TRANSIENT, "YouTube took the last byte and said nothing")
+
+
+def _offer(row: Upload, stored: int) -> None:
+    row.offered = min(stored + CHUNK, row.size)
+    row.save(update_fields=["offered", "sent"])
+
+
+def _session_gone(row: Upload) -> Trouble:
+    """A session that never was offered the last byte made no video: a new one is safe. Else a person has to look."""
+    if row.offered >= row.size and row.session_uri:
+        return Trouble(Kind.PERMANENT, "The upload session ended after the last byte was sent: look on YouTube first")
+    row.session_uri, row.sent, row.offered = "", 0, 0
+    row.save(update_fields=["session_uri", "sent", "offered"])
+    return Trouble(Kind.TRANSIENT, "The upload session has expired; a new one is begun", retry_after=0)
+
+
+def _finish(row: Upload, video: dict[str, Any]) -> None:
+    """YouTube's own word is kept: a privacy that differs from what was asked is not passed over."""
+    row.video_id, row.finished = str(video["id"]), timezone.now()
+    row.url = youtube.watch_url(row.video_id)
+    row.privacy = str(video.get("status", {}).get("privacyStatus", row.privacy))
+    row.save(update_fields=["video_id", "finished", "url", "privacy"])
+    log.info("youtube_upload_finished", task=row.task_id, channel=row.task.channel.slug, video=row.video_id)

@@ -1,0 +1,389 @@
+"""Notion: databases with their data source, pages, queries, comments, users; as API version 2025-09-03 has them."""
+
+import re
+import time
+import uuid
+from typing import Any
+
+from flask import Flask, request
+
+from sandbox import notion_hooks
+from sandbox.books import Document
+from sandbox.desk import Desk, Reply, Sandbox, VendorError, bearer, iso, json_object, known_key
+from sandbox.faults import Fault
+from sandbox.notion_hooks import BOT, PERSON
+from sandbox.notion_values import (
+    COMPUTED,
+    EMPTY,
+    find_property,
+    from_plain,
+    invalid,
+    matches,
+    notion_error,
+    plain,
+    read_rich_text,
+    read_schema,
+    sort_key,
+    write_values,
+)
+
+PAGE_SIZE = 100
+VERSIONS = re.compile(r"202[56]-\d\d-\d\d")
+USER_BOT = {"object": "user", "id": BOT["id"]}
+USER_PERSON = {"object": "user", "id": PERSON["id"]}
+
+
+def app(sandbox: Sandbox) -> Flask:
+    desk = Desk(sandbox, "notion", quota_error)
+    notion_hooks.register(sandbox)
+    _pages(desk)
+    _databases(desk)
+    _people(desk)
+    return desk.app
+
+
+def _pages(desk: Desk) -> None:
+    sandbox = desk.sandbox
+
+    @desk.counter("POST", "/v1/pages", "pages.create")
+    def create() -> Reply:
+        body = _checked()
+        source = find_source(sandbox, _parent_source(body))
+        page = create_page(sandbox, source, body.get("properties") or {}, author=BOT)
+        return _page_reply(sandbox, page)
+
+    @desk.counter("GET", "/v1/pages/<key>", "pages.retrieve")
+    def retrieve(key: str) -> Reply:
+        _checked()
+        return _page_reply(sandbox, find_page(sandbox, key))
+
+    @desk.counter("PATCH", "/v1/pages/<key>", "pages.update")
+    def update(key: str) -> Reply:
+        body = _checked()
+        page = find_page(sandbox, key)
+        trash = body.get("in_trash", body.get("archived"))
+        page = edit_page(sandbox, page, body.get("properties") or {}, author=BOT, in_trash=trash)
+        return _page_reply(sandbox, page)
+
+
+def _databases(desk: Desk) -> None:
+    sandbox = desk.sandbox
+
+    @desk.counter("POST", "/v1/databases", "databases.create")
+    def create() -> Reply:
+        body = _checked()
+        given = (body.get("initial_data_source") or {}).get("properties") or body.get("properties")
+        if not body.get("parent"):
+            raise invalid("body failed validation: body.parent should be defined, instead was `undefined`.")
+        database = create_database(sandbox, body.get("title") or [], given, by_person=False)
+        return Reply(body=database_view(database), ref=database["id"])
+
+    @desk.counter("GET", "/v1/databases/<key>", "databases.retrieve")
+    def retrieve(key: str) -> Reply:
+        _checked()
+        return Reply(body=database_view(_found(sandbox, "notion-database", key, "database")))
+
+    @desk.counter("GET", "/v1/data_sources/<key>", "data_sources.retrieve")
+    def source(key: str) -> Reply:
+        _checked()
+        return Reply(body=source_view(find_source(sandbox, key)))
+
+    @desk.counter("PATCH", "/v1/data_sources/<key>", "data_sources.update")
+    def update(key: str) -> Reply:
+        body = _checked()
+        found = find_source(sandbox, key)
+        found["schema"] = read_schema(body.get("properties") or {}, by_person=False, before=found["schema"])
+        sandbox.books.put("notion-source", found["id"], found)
+        return Reply(body=source_view(found), ref=found["id"])
+
+    @desk.counter("POST", "/v1/data_sources/<key>/query", "data_sources.query")
+    def query(key: str) -> Reply:
+        body = _checked()
+        return Reply(body=_query(sandbox, find_source(sandbox, key), body))
+
+
+def _people(desk: Desk) -> None:
+    sandbox = desk.sandbox
+
+    @desk.counter("GET", "/v1/users/me", "users.me")
+    def me() -> Reply:
+        _checked()
+        owner = {"owner": {"type": "workspace", "workspace": True}, "workspace_name": "Sandbox"}
+        return Reply(body=USER_BOT | {"name": "Sandbox integration", "avatar_url": None, "type": "bot", "bot": owner})
+
+    @desk.counter("GET", "/v1/users/<key>", "users.retrieve")
+    def user(key: str) -> Reply:
+        _checked()
+        if key != PERSON["id"]:
+            raise notion_error(404, "object_not_found", f"Could not find user with ID: {key}.")
+        person = {"person": {"email": "creator@sandbox.invalid"}}
+        return Reply(body=USER_PERSON | {"name": "Creator", "avatar_url": None, "type": "person"} | person)
+
+    @desk.counter("POST", "/v1/comments", "comments.create")
+    def comment() -> Reply:
+        body = _checked()
+        page = find_page(sandbox, str((body.get("parent") or {}).get("page_id")))
+        text = read_rich_text(body.get("rich_text"), "body.rich_text")
+        parent = {"type": "page_id", "page_id": page["id"]}
+        kept: Document = {"object": "comment", "id": str(uuid.uuid4()), "parent": parent}
+        kept |= {"rich_text": text, "created_time": iso(), "created_by": USER_BOT}
+        sandbox.books.put("notion-comment", kept["id"], kept)
+        return Reply(body=kept, ref=kept["id"], text=str(plain(text)))
+
+    @desk.counter("GET", "/v1/comments", "comments.list")
+    def comments() -> Reply:
+        _checked()
+        wanted = _uuid(request.args.get("block_id", ""))
+        found = [each for each in sandbox.books.all("notion-comment") if each["parent"]["page_id"] == wanted]
+        return Reply(body=_list(found, "comment"))
+
+
+def create_database(sandbox: Sandbox, title: Any, properties: Any, *, by_person: bool) -> Document:
+    """A database with one data source; returns the database as kept."""
+    schema = read_schema(properties, by_person=by_person)
+    texts = read_rich_text(title, "body.title")
+    source: Document = {
+        "id": str(uuid.uuid4()),
+        "database": str(uuid.uuid4()),
+        "title": texts,
+        "schema": schema,
+        "at": time.time(),
+    }
+    database: Document = {"id": source["database"], "title": texts, "source": source["id"], "at": time.time()}
+    with sandbox.books.transaction():
+        sandbox.books.put("notion-source", source["id"], source)
+        sandbox.books.put("notion-database", database["id"], database)
+    return database
+
+
+def create_page(sandbox: Sandbox, source: Document, properties: Any, *, author: Document) -> Document:
+    """A row of the data source; announces page.created. Returns it as kept."""
+    with sandbox.books.transaction():
+        values = write_values(source["schema"], properties)
+        sandbox.books.put("notion-source", source["id"], source)
+        page = {
+            "id": str(uuid.uuid4()),
+            "data_source": source["id"],
+            "database": source["database"],
+            "created": time.time(),
+            "edited": time.time(),
+            "created_by": author["id"],
+            "edited_by": author["id"],
+            "in_trash": False,
+            "values": values,
+        }
+        sandbox.books.put("notion-page", page["id"], page)
+        notion_hooks.announce(sandbox, "page.created", page, author, [])
+    return page
+
+
+def edit_page(
+    sandbox: Sandbox, page: Document, properties: Any, *, author: Document, in_trash: bool | None = None
+) -> Document:
+    """Writes the given properties; announces what changed, nothing when nothing did. Returns the page as kept."""
+    with sandbox.books.transaction():
+        page = find_page(sandbox, page["id"])
+        source = find_source(sandbox, page["data_source"])
+        written = write_values(source["schema"], properties)
+        changed = [source["schema"][name]["id"] for name, value in written.items() if page["values"].get(name) != value]
+        if in_trash is not None and in_trash != page["in_trash"]:
+            page["in_trash"] = in_trash
+            kind = "page.deleted" if in_trash else "page.undeleted"
+            notion_hooks.announce(sandbox, kind, page, author, [])
+        page["values"].update(written)
+        page |= {"edited": time.time(), "edited_by": author["id"]}
+        sandbox.books.put("notion-source", source["id"], source)
+        sandbox.books.put("notion-page", page["id"], page)
+        if changed:
+            notion_hooks.announce(sandbox, "page.properties_updated", page, author, changed)
+    return page
+
+
+def typed(source: Document, cells: Document) -> Document:
+    """What a person typed into cells, as the API's properties."""
+    schema = source["schema"]
+    for name in cells:
+        if find_property(schema, name) is None:
+            raise invalid(f"{name} is not a property that exists.")
+    return {name: from_plain(schema[name], value) for name, value in cells.items()}
+
+
+def cells(sandbox: Sandbox, page: Document) -> Document:
+    """A page as a person sees it: id, url and plain values by property name."""
+    source = find_source(sandbox, page["data_source"])
+    shown = {name: plain(each[each["type"]]) for name, each in properties_view(source, page).items()}
+    return {"id": page["id"], "url": _url(page), "in_trash": page["in_trash"], "properties": shown}
+
+
+def properties_view(source: Document, page: Document) -> Document:
+    """Every property of the data source with the page's value, as the API shows them."""
+    shown = {}
+    for name, known in source["schema"].items():
+        kind = known["type"]
+        value = _computed(kind, page) if kind in COMPUTED else page["values"].get(name, EMPTY[kind])
+        shown[name] = {"id": known["id"], "name": name, "type": kind, kind: value}
+    return shown
+
+
+def _computed(kind: str, page: Document) -> Any:
+    at, by = ("created", "created_by") if kind.startswith("created") else ("edited", "edited_by")
+    return {"object": "user", "id": page[by]} if kind.endswith("_by") else minute(page[at])
+
+
+def minute(at: float) -> str:
+    """Notion's page times are cut to the minute."""
+    return iso(at // 60 * 60)
+
+
+def page_view(sandbox: Sandbox, page: Document) -> Document:
+    source = find_source(sandbox, page["data_source"])
+    shown = properties_view(source, page)
+    parent = {"type": "data_source_id", "data_source_id": page["data_source"], "database_id": page["database"]}
+    return {
+        "object": "page",
+        "id": page["id"],
+        "created_time": minute(page["created"]),
+        "last_edited_time": minute(page["edited"]),
+        "created_by": {"object": "user", "id": page["created_by"]},
+        "last_edited_by": {"object": "user", "id": page["edited_by"]},
+        "cover": None,
+        "icon": None,
+        "parent": parent,
+        "archived": page["in_trash"],
+        "in_trash": page["in_trash"],
+        "is_locked": False,
+        "properties": {name: {key: each[key] for key in each if key != "name"} for name, each in shown.items()},
+        "url": _url(page),
+        "public_url": None,
+    }
+
+
+def database_view(database: Document) -> Document:
+    name = str(plain(database["title"]))
+    return {
+        "object": "database",
+        "id": database["id"],
+        "title": database["title"],
+        "description": [],
+        "parent": {"type": "workspace", "workspace": True},
+        "is_inline": False,
+        "in_trash": False,
+        "created_time": minute(database["at"]),
+        "last_edited_time": minute(database["at"]),
+        "data_sources": [{"id": database["source"], "name": name}],
+        "url": f"https://www.notion.so/{database['id'].replace('-', '')}",
+    }
+
+
+def source_view(source: Document) -> Document:
+    return {
+        "object": "data_source",
+        "id": source["id"],
+        "title": source["title"],
+        "description": [],
+        "parent": {"type": "database_id", "database_id": source["database"]},
+        "database_parent": {"type": "workspace", "workspace": True},
+        "properties": source["schema"],
+        "in_trash": False,
+        "created_time": minute(source["at"]),
+        "last_edited_time": minute(source["at"]),
+        "url": f"https://www.notion.so/{source['database'].replace('-', '')}",
+    }
+
+
+def _query(sandbox: Sandbox, source: Document, body: Document) -> Document:
+    size = body.get("page_size", PAGE_SIZE)
+    if not isinstance(size, int) or not 1 <= size <= PAGE_SIZE:
+        raise invalid(f"body failed validation: body.page_size should be ≤ `{PAGE_SIZE}`, instead was `{size}`.")
+    times = {name: {"id": name, "name": name, "type": name} for name in ("created_time", "last_edited_time")}
+    found = []
+    for page in rows(sandbox, source["id"], in_trash=bool(body.get("in_trash"))):
+        shown = properties_view(source, page)
+        clocks = {name: each | {name: _computed(name, page)} for name, each in times.items()}
+        if matches(body.get("filter") or {}, clocks | shown):
+            found.append((page, clocks | shown))
+    for rule in reversed(body.get("sorts") or []):
+        found.sort(key=lambda pair: sort_key(rule, pair[1]), reverse=rule.get("direction") == "descending")
+    pages = [page for page, _ in found]
+    start = _after(pages, body.get("start_cursor"))
+    following = pages[start + size : start + size + 1]
+    views = [page_view(sandbox, page) for page in pages[start : start + size]]
+    return _list(views, "page_or_data_source", following[0]["id"] if following else None)
+
+
+def _after(pages: list[Document], cursor: Any) -> int:
+    if cursor is None:
+        return 0
+    for index, page in enumerate(pages):
+        if page["id"] == cursor:
+            return index
+    raise invalid(f"The start_cursor provided is invalid: {cursor}")
+
+
+def rows(sandbox: Sandbox, source: str, *, in_trash: bool = False) -> list[Document]:
+    """The data source's pages as kept, oldest first."""
+    pages = sandbox.books.all("notion-page")
+    return [page for page in pages if page["data_source"] == source and page["in_trash"] == in_trash]
+
+
+def _list(results: list[Document], kind: str, cursor: str | None = None) -> Document:
+    head = {"object": "list", "results": results, "next_cursor": cursor, "has_more": cursor is not None}
+    return head | {"type": kind, kind: {}, "request_id": str(uuid.uuid4())}
+
+
+def _page_reply(sandbox: Sandbox, page: Document) -> Reply:
+    told = {name: plain(value) for name, value in page["values"].items()}
+    return Reply(body=page_view(sandbox, page), ref=page["id"], text=str(told))
+
+
+def _url(page: Document) -> str:
+    return f"https://www.notion.so/{page['id'].replace('-', '')}"
+
+
+def _checked() -> Document:
+    """The body of a request whose key and version are good ({} for GET); raises the vendor's errors."""
+    if not known_key(bearer()):
+        raise notion_error(401, "unauthorized", "API token is invalid.")
+    if not VERSIONS.fullmatch(request.headers.get("Notion-Version", "")):
+        raise notion_error(400, "missing_version", "Notion-Version header should be defined, e.g. 2025-09-03.")
+    body = json_object()
+    if body is None and request.method != "GET" and request.get_data():
+        raise notion_error(400, "invalid_json", "Error parsing JSON body.")
+    return body or {}
+
+
+def quota_error(fault: Fault) -> VendorError:
+    limited = notion_error(429, "rate_limited", "You have been rate limited. Please try again later.").reply
+    reason = {"additional_data": {"rate_limit_reason": "public_api_request_rate_limit"}}
+    return VendorError(429, limited.body | reason, {"Retry-After": str(round(fault.seconds))})
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise invalid(f"path failed validation: {text!r} should be a valid uuid.") from None
+
+
+def _found(sandbox: Sandbox, kind: str, key: str, called: str) -> Document:
+    body = sandbox.books.get(kind, _uuid(key))
+    if body is None:
+        shared = "Make sure the relevant pages and databases are shared with your integration."
+        message = f"Could not find {called} with ID: {key}. {shared}"
+        raise notion_error(404, "object_not_found", message)
+    return body
+
+
+def find_page(sandbox: Sandbox, key: str) -> Document:
+    return _found(sandbox, "notion-page", key, "page")
+
+
+def find_source(sandbox: Sandbox, key: str) -> Document:
+    return _found(sandbox, "notion-source", key, "data_source")
+
+
+def _parent_source(body: Document) -> str:
+    parent = body.get("parent")
+    if not isinstance(parent, dict) or "data_source_id" not in parent:
+        raise invalid("body failed validation: body.parent.data_source_id should be defined, instead was `undefined`.")
+    return str(parent["data_source_id"])
