@@ -58,9 +58,9 @@ def test_show_takes_the_same_number_of_queries_for_any_number_of_clips(
     small = make_production(Status.VIDEO_READY, clips=6, assets=4)
     large = make_production(Status.VIDEO_READY, clips=18, assets=12)
     operator_client.get(address(small))
-    with django_assert_num_queries(34):
+    with django_assert_num_queries(22):
         operator_client.get(address(small))
-    with django_assert_num_queries(34):
+    with django_assert_num_queries(22):
         operator_client.get(address(large))
 
 
