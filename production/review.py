@@ -217,6 +217,11 @@ class Page:
         return self.tone in ("you", "error")
 
     @property
+    def is_complete(self) -> bool:
+        """Every piece has a take that can stand in for what failed."""
+        return bool(self.cards) and all(card.shown for card in self.cards)
+
+    @property
     def failure(self) -> str:
         """Why it stopped, in words."""
         return next((change.reason for change in self.changes if change.after in ERRORS and change.is_error), "")

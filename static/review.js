@@ -93,7 +93,7 @@ function open(name) {
 // A single piece may be asked for in new words.
 function fillRedo() {
   const chosen = marked().map((mark) => mark.closest(".piece"));
-  const words = one("[data-words]");
+  const words = one("#redo [data-asks]");
   const box = one("textarea", words);
   one("[data-titles]").textContent = chosen.length > 3 ? `${chosen.length} pieces` : chosen.map((piece) => piece.dataset.title).join(", ");
   words.hidden = box.disabled = !(chosen.length === 1 && chosen[0].dataset.words);

@@ -15,7 +15,7 @@ from production import review
 from production.admin.lanes import with_traffic
 from production.admin.overview import Overview, overviews
 from production.models import Heartbeat, LedgerEntry, Provider, StatusChange, Task
-from production.stages import AT_REST, ERRORS, Status
+from production.stages import AT_REST, ERRORS, PIECES, Status
 
 MOST = 12  # cards; the list shows the others
 ALIVE = dt.timedelta(seconds=30)
@@ -50,7 +50,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "busy": _tiles(list(busy[:MOST])),
         "busy_count": busy.count(),
         "published": _published_this_week(),
-        "lanes": with_traffic(Provider.objects.all()),
+        "lanes": _lanes(),
         "spending": list(_spending()),
         "workers": Heartbeat.objects.filter(beat__gte=timezone.now() - ALIVE).count(),
     }
@@ -73,6 +73,12 @@ def _reasons(tasks: list[Task]) -> dict[int, str]:
     failed = [task.pk for task in tasks if task.status in ERRORS]
     changes = StatusChange.objects.filter(task__in=failed, after__in=ERRORS, is_error=True)
     return dict(changes.order_by("task_id", "-pk").distinct("task_id").values_list("task_id", "reason"))
+
+
+def _lanes() -> list[Provider]:
+    """In the order in which a video passes them."""
+    lanes = {lane.name: lane for lane in with_traffic(Provider.objects.all())}
+    return [lanes[name] for name in dict.fromkeys(piece.lane for piece in PIECES) if name in lanes]
 
 
 def _published_this_week() -> int:

@@ -73,6 +73,7 @@ class TaskAdmin(ModelAdmin):
     list_filter = (WhoHasIt, "channel", "status", "priority")
     list_filter_sheet = False
     list_fullwidth = True
+    list_before_template = "admin/production/task/who.html"
     list_per_page = 50
     list_select_related = ("channel",)
     search_fields = ("title", "topic", "page_id")
