@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -16,6 +17,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from production import review
 from production.admin import decide
@@ -47,7 +49,10 @@ class WhoHasIt(admin.SimpleListFilter):
 
 
 class TaskList(ChangeList):
-    """A page of tasks, each with its overview."""
+    """A page of tasks, each with its overview; those that need a person come first."""
+
+    def _get_default_ordering(self) -> list[str]:
+        return ["-asks", "priority", "-status_since"]
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -58,7 +63,14 @@ class TaskList(ChangeList):
 
 
 class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The words that go to YouTube, one tag a comma."""
+    """The words that go to YouTube."""
+
+    tags = SimpleArrayField(
+        forms.CharField(max_length=100),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="A comma between two; the channel's own are added.",
+    )
 
     class Meta:
         model = Task
@@ -77,7 +89,6 @@ class TaskAdmin(ModelAdmin):
     list_per_page = 50
     list_select_related = ("channel",)
     search_fields = ("title", "topic", "page_id")
-    show_full_result_count = False
     actions = ("approve_selected", "reject_selected", "retry_selected")
     actions_detail = ("open_review",)
     fieldsets = (
@@ -106,10 +117,7 @@ class TaskAdmin(ModelAdmin):
     # ------------------------------------------------------------ the list
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
-        return review.asking(Task.objects.all()).order_by(*self.get_ordering(request))
-
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        return ("-asks", "priority", "-status_since")
+        return review.asking(super().get_queryset(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TaskList]:
         return TaskList
