@@ -11,6 +11,7 @@ from pathlib import Path
 import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from config.environment import VENDORS
@@ -118,6 +119,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 LANGUAGE_CODE = "en"
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
@@ -236,7 +238,27 @@ UNFOLD = {
     "SITE_TITLE": "Content operations",
     "SITE_HEADER": "Content operations",
     "SITE_SYMBOL": "movie",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: static("icon.svg"), "type": "image/svg+xml"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": ["/static/admin/house.css"],
+    "STYLES": [lambda request: static("house.css")],
+    "SCRIPTS": [lambda request: static("times.js")],
+    "DASHBOARD_CALLBACK": "production.admin.dashboard.context",
+    "SIDEBAR": {"show_search": False, "navigation": "production.admin.navigation.groups"},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.1% .012 263)",
+            "100": "oklch(94% .026 263)",
+            "200": "oklch(89% .05 263)",
+            "300": "oklch(81% .085 263)",
+            "400": "oklch(70% .125 263)",
+            "500": "oklch(60% .155 263)",
+            "600": "oklch(52% .165 263)",
+            "700": "oklch(45% .15 263)",
+            "800": "oklch(38% .12 263)",
+            "900": "oklch(32% .09 263)",
+            "950": "oklch(24% .06 263)",
+        }
+    },
 }

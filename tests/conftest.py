@@ -1,4 +1,4 @@
-"""What every test stands on: its own workspaces."""
+"""What every test stands on: its own workspaces and its own static files."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ from pytest_django import Settings
 
 
 @pytest.fixture(autouse=True)
-def workspace_root(tmp_path: Path, settings: Settings) -> Path:
-    """Takes of this test lie here, and go with it."""
+def own_folders(tmp_path: Path, settings: Settings) -> None:
+    """Takes of this test go with it; WhiteNoise warns of a STATIC_ROOT that nobody has collected."""
     settings.WORKSPACE_ROOT = tmp_path / "workspaces"
-    return settings.WORKSPACE_ROOT
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATIC_ROOT.mkdir()

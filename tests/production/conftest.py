@@ -1,13 +1,15 @@
-"""Lanes for tests that commit, scripts of the tests' own, and the sandbox's vendors."""
+"""Lanes for tests that commit, scripts of the tests' own, the sandbox's vendors, and people who look at the admin."""
 
 import importlib
 from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.test import Client
 from pytest_django import Settings
 
 from production.models import Provider
+from tests.factories import make_operator, make_staff
 from tests.production.scripts import Scripts
 from tests.production.vendors import process, vendors  # noqa: F401 - fixtures
 
@@ -27,3 +29,17 @@ def scripts(tmp_path: Path, settings: Settings) -> Scripts:
     settings.SCRIPTS_DIR = tmp_path / "scripts"
     settings.SCRIPTS_DIR.mkdir()
     return Scripts(settings.SCRIPTS_DIR)
+
+
+@pytest.fixture
+def operator_client(client: Client) -> Client:
+    """Logged in as who may decide everything."""
+    client.force_login(make_operator(username="olga"))
+    return client
+
+
+@pytest.fixture
+def looker_client(client: Client) -> Client:
+    """Logged in as staff that may look at tasks and decide nothing."""
+    client.force_login(make_staff("view_task", username="luis"))
+    return client

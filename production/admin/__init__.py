@@ -1,0 +1,9 @@
+"""The screens of production, one concern a file."""
+
+from django.contrib import admin
+
+from production.admin import lanes, notion, operations, people, tasks
+
+admin.site.index_title = "Overview"
+
+__all__ = ["lanes", "notion", "operations", "people", "tasks"]

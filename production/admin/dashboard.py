@@ -1,0 +1,102 @@
+"""The first page: what needs you, what the system is doing, the lanes, the money."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q, QuerySet, Sum
+from django.http import HttpRequest
+from django.utils import timezone
+
+from channels_app.models import Channel
+from production import review
+from production.admin.lanes import with_traffic
+from production.admin.overview import Overview, overviews
+from production.models import Heartbeat, LedgerEntry, Provider, StatusChange, Task
+from production.stages import AT_REST, ERRORS, PIECES, Status
+
+MOST = 12  # cards; the list shows the others
+ALIVE = dt.timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One task on the first page."""
+
+    task: Task
+    overview: Overview
+    tone: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Spending:
+    channel: Channel
+    today: Decimal
+    week: Decimal
+    simulated: Decimal
+
+
+def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """UNFOLD's DASHBOARD_CALLBACK."""
+    if not request.user.has_perm("production.view_task"):
+        return context
+    waiting, busy = review.queue(), _busy()
+    return context | {
+        "you": _tiles(list(waiting[:MOST]), pictures=True),
+        "you_count": waiting.count(),
+        "busy": _tiles(list(busy[:MOST])),
+        "busy_count": busy.count(),
+        "published": _published_this_week(),
+        "lanes": _lanes(),
+        "spending": list(_spending()),
+        "workers": Heartbeat.objects.filter(beat__gte=timezone.now() - ALIVE).count(),
+    }
+
+
+def _busy() -> QuerySet[Task]:
+    tasks = review.asking(Task.objects.select_related("channel"))
+    return tasks.filter(asks=False).exclude(status__in=AT_REST).order_by("priority", "status_since")
+
+
+def _tiles(tasks: list[Task], *, pictures: bool = False) -> list[Tile]:
+    found, reasons = overviews(tasks, pictures=pictures), _reasons(tasks)
+    return [
+        Tile(task, found[task.pk], review.tone(task.status, asks=task.asks), reasons.get(task.pk, "")) for task in tasks
+    ]
+
+
+def _reasons(tasks: list[Task]) -> dict[int, str]:
+    """Why those in error are there, in words."""
+    failed = [task.pk for task in tasks if task.status in ERRORS]
+    changes = StatusChange.objects.filter(task__in=failed, after__in=ERRORS, is_error=True)
+    return dict(changes.order_by("task_id", "-pk").distinct("task_id").values_list("task_id", "reason"))
+
+
+def _lanes() -> list[Provider]:
+    """In the order in which a video passes them."""
+    lanes = {lane.name: lane for lane in with_traffic(Provider.objects.all())}
+    return [lanes[name] for name in dict.fromkeys(piece.lane for piece in PIECES) if name in lanes]
+
+
+def _published_this_week() -> int:
+    return Task.objects.filter(status=Status.PUBLISHED, status_since__gte=_midnight() - dt.timedelta(days=6)).count()
+
+
+def _spending() -> Iterator[Spending]:
+    """Each channel that has spent something within seven days, the dearest first."""
+    today, week = _midnight(), _midnight() - dt.timedelta(days=6)
+    lines = LedgerEntry.objects.filter(at__gte=week).counted().order_by().values("channel")
+    sums = lines.annotate(
+        today=Sum("usd", filter=Q(at__gte=today)), week=Sum("usd"), simulated=Sum("usd", filter=Q(simulated=True))
+    ).order_by("-week")
+    channels = Channel.objects.in_bulk([row["channel"] for row in sums])
+    for row in sums:
+        sums_ = (row[name] or Decimal(0) for name in ("today", "week", "simulated"))
+        yield Spending(channels[row["channel"]], *sums_)
+
+
+def _midnight() -> dt.datetime:
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)

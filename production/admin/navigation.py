@@ -1,0 +1,69 @@
+"""The sidebar: what people do first stands first."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+
+from production import review
+
+Item = dict[str, Any]
+
+
+def _item(title: str, icon: str, url: str, permission: str = "", **more: Any) -> Item:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{url}")} | _guard(permission) | more
+
+
+def _guard(permission: str) -> Item:
+    return {"permission": lambda request: request.user.has_perm(permission)} if permission else {}
+
+
+def _model(title: str, icon: str, label: str, **more: Any) -> Item:
+    """The list of a model, for those who may see it."""
+    app, _, model = label.partition(".")
+    return _item(title, icon, f"{app}_{model}_changelist", f"{app}.view_{model}", **more)
+
+
+def _badge(request: HttpRequest) -> Item:
+    """How many tasks wait for a person; nothing where none does."""
+    count = review.queue().count() if request.user.has_perm("production.view_task") else 0
+    return {"badge": str(count), "badge_variant": "warning"} if count else {}
+
+
+def groups(request: HttpRequest) -> list[Item]:
+    """UNFOLD's sidebar navigation."""
+    work = [
+        _item("Overview", "space_dashboard", "index"),
+        _item(
+            "Review",
+            "rate_review",
+            "production_task_next",
+            "production.view_task",
+            **_badge(request),
+        ),
+        _model("Tasks", "movie", "production.task"),
+        _model("Takes", "burst_mode", "production.take"),
+    ]
+    channels = [
+        _model("Channels", "live_tv", "channels.channel"),
+        _model("YouTube accounts", "smart_display", "publishing.youtubeaccount"),
+        _model("Uploads", "cloud_upload", "publishing.upload"),
+    ]
+    money = [
+        _model("Lanes", "alt_route", "production.provider"),
+        _model("Ledger", "payments", "production.ledgerentry"),
+    ]
+    notion = [
+        _model("Board", "view_kanban", "production.notionboard"),
+        _model("Events", "webhook", "production.notionevent"),
+    ]
+    operation = [
+        _model("Alerts", "notifications", "production.alert"),
+        _model("History", "history", "production.statuschange"),
+        _model("Workers", "memory", "production.heartbeat"),
+        _model("Failed jobs", "error", "django_q.failure"),
+        _model("Users", "person", "auth.user"),
+        _model("Groups", "group", "auth.group"),
+    ]
+    titled = {"": work, "Channels": channels, "Lanes and money": money, "Notion": notion, "Operation": operation}
+    return [{"title": title, "separator": bool(title), "items": items} for title, items in titled.items()]

@@ -1,0 +1,82 @@
+"""The Notion board with its webhook handshake, and the events as they came in."""
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+
+from production import intake
+from production.admin.base import LookOnlyAdmin, ago, pill
+from production.errors import Trouble
+from production.models import NotionBoard, NotionEvent
+
+TONES = {NotionEvent.State.DONE: "done", NotionEvent.State.FAILED: "error", NotionEvent.State.PENDING: "working"}
+
+
+@admin.register(NotionBoard)
+class NotionBoardAdmin(ModelAdmin):
+    list_display = ("name", "data_source_id", "webhook")
+    readonly_fields = ("webhook", "token_to_paste")
+    actions_detail = ("confirm_pasted",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: NotionBoard | None = None) -> bool:
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: NotionBoard | None = None) -> tuple[str, ...]:
+        known = ("name", "data_source_id", "webhook")
+        return (*known, "token_to_paste") if request.user.is_active and request.user.is_superuser else known
+
+    @display(description="Webhook")
+    def webhook(self, board: NotionBoard) -> SafeString:
+        if board.active_token:
+            return format_html("{} since {} by {}", pill("done", "Signed"), ago(board.activated), board.activated_by)
+        return pill("you", "Token to be pasted") if board.pending_token else pill("idle", "No handshake yet")
+
+    @display(description="Verification token")
+    def token_to_paste(self, board: NotionBoard) -> SafeString | str:
+        """Only for who sets the webhook up, and only until it is confirmed: Notion asks for exactly this text."""
+        if not board.pending_token:
+            return "Nothing to paste. Create the webhook subscription in Notion; its handshake brings the token here."
+        return format_html('<code class="to-copy">{}</code>', board.pending_token)
+
+    @action(
+        description="I have pasted it in Notion",
+        url_path="confirm-pasted",
+        icon="verified",
+        permissions=["change"],
+        dialog={
+            "title": "Is the token pasted and verified in Notion?",
+            "description": "From then on only events signed with this token are accepted. It is not shown again.",
+            "form_class": BaseDialogForm,
+            "form_submit_text": "Yes, it is verified",
+        },
+    )
+    def confirm_pasted(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
+        board = NotionBoard.objects.get(pk=object_id)
+        try:
+            intake.confirm(board, by=request.user.get_username())
+        except Trouble as trouble:
+            messages.error(request, trouble.message)
+        else:
+            messages.success(request, "Events from Notion are signed from now on.")
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:production_notionboard_change", args=[object_id])})
+
+
+@admin.register(NotionEvent)
+class NotionEventAdmin(LookOnlyAdmin):
+    list_display = ("came", "type", "page_id", "author", "fate", "tries", "outcome")
+    list_filter = ("state", "type")
+    search_fields = ("page_id", "event_id")
+    show_full_result_count = False
+
+    @display(description="Received", ordering="received")
+    def came(self, event: NotionEvent) -> SafeString | str:
+        return ago(event.received)
+
+    @display(description="State", ordering="state")
+    def fate(self, event: NotionEvent) -> SafeString:
+        return pill(TONES.get(NotionEvent.State(event.state), "idle"), event.get_state_display())

@@ -1,0 +1,262 @@
+"""Tasks: the list, the words that may be edited, and the way to the review page."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from production import review
+from production.admin import decide
+from production.admin.base import ago, bar, pill, usd
+from production.admin.overview import overviews, progress_of
+from production.models import Priority, Task
+from production.stages import AT_REST, Verb
+
+WORDS = ("title", "description", "tags", "privacy", "priority")
+
+
+class WhoHasIt(admin.SimpleListFilter):
+    title = "who has it"
+    parameter_name = "who"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("you", "Needs you"), ("system", "The system has it"), ("rest", "At rest")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> QuerySet[Task]:
+        at_rest = queryset.filter(status__in=AT_REST)
+        match self.value():
+            case "you":
+                return queryset.filter(asks=True)
+            case "system":
+                return queryset.filter(asks=False).exclude(status__in=AT_REST)
+            case "rest":
+                return at_rest
+        return queryset
+
+
+class TaskList(ChangeList):
+    """A page of tasks, each with its overview; those that need a person come first."""
+
+    def _get_default_ordering(self) -> list[str]:
+        return ["-asks", "priority", "-status_since"]
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        found = overviews(self.result_list)
+        for task in self.result_list:
+            task.overview = found[task.pk]
+
+
+class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The words that go to YouTube."""
+
+    tags = SimpleArrayField(
+        forms.CharField(max_length=100),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="A comma between two; the channel's own are added.",
+    )
+
+    class Meta:
+        model = Task
+        fields = WORDS
+
+
+@admin.register(Task)
+class TaskAdmin(ModelAdmin):
+    form = TaskForm
+    list_display = ("state", "name", "channel", "urgency", "progress", "cost", "since", "edit")
+    list_display_links = None
+    list_filter = (WhoHasIt, "channel", "status", "priority")
+    list_filter_sheet = False
+    list_fullwidth = True
+    list_before_template = "admin/production/task/who.html"
+    list_per_page = 50
+    list_select_related = ("channel",)
+    search_fields = ("title", "topic", "page_id")
+    actions = ("approve_selected", "reject_selected", "retry_selected")
+    actions_detail = ("open_review",)
+    fieldsets = (
+        ("What will be published", {"fields": WORDS}),
+        (
+            "Where it stands",
+            {"fields": ("state", "since", "progress", "cost", "channel", "video", "page_id", "created")},
+        ),
+        ("What was planned", {"fields": ("topic", "story_direction", "story")}),
+    )
+    readonly_fields = (
+        *("state", "since", "progress", "cost", "channel", "video", "page_id", "created"),
+        *("topic", "story_direction", "story"),
+    )
+
+    # ------------------------------------------------------------ who may
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Tasks come from Notion."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Task | None = None) -> bool:
+        """A task is cancelled, never deleted: its ledger and history stay."""
+        return False
+
+    # ------------------------------------------------------------ the list
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
+        return review.asking(super().get_queryset(request))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TaskList]:
+        return TaskList
+
+    @display(description="Status", ordering="status")
+    def state(self, task: Task) -> SafeString:
+        return pill(review.tone(task.status, asks=task.asks), task.get_status_display())
+
+    @display(description="Title", ordering="title")
+    def name(self, task: Task) -> SafeString:
+        return format_html('<a class="task-link" href="{}">{}</a>', review_url(task), task)
+
+    @display(description="Priority", ordering="priority")
+    def urgency(self, task: Task) -> SafeString | str:
+        high = task.priority == Priority.HIGH
+        return pill("high", "High") if high else task.get_priority_display()
+
+    @display(description="Progress")
+    def progress(self, task: Task) -> SafeString | str:
+        now = task.overview.progress if hasattr(task, "overview") else progress_of([task]).get(task.pk)
+        return bar(now.done, now.total, str(now)) if now else "–"
+
+    @display(description="Cost")
+    def cost(self, task: Task) -> str:
+        return usd(task.overview.usd if hasattr(task, "overview") else overviews([task])[task.pk].usd)
+
+    @display(description="In this status", ordering="status_since")
+    def since(self, task: Task) -> SafeString | str:
+        return ago(task.status_since)
+
+    @display(description="")
+    def edit(self, task: Task) -> SafeString:
+        url = reverse("admin:production_task_change", args=[task.pk])
+        return format_html('<a class="quiet-link" href="{}">Edit words</a>', url)
+
+    @display(description="Video")
+    def video(self, task: Task) -> SafeString | str:
+        return format_html('<a href="{0}" rel="noreferrer">{0}</a>', task.youtube_url) if task.youtube_url else "–"
+
+    # ------------------------------------------------------------ the words
+
+    def save_model(self, request: HttpRequest, obj: Task, form: TaskForm, change: bool) -> None:  # noqa: FBT001
+        """Only what was edited: the status may have moved while the form was open."""
+        obj.save(update_fields=form.changed_data)
+
+    @action(description="Open review", icon="play_circle", url_path="open-review")
+    def open_review(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect("admin:production_task_review", object_id)
+
+    # ------------------------------------------------------------ the review
+
+    def get_urls(self) -> list[URLPattern]:
+        guard = self.admin_site.admin_view
+        return [
+            path("<int:task_id>/review/", guard(self.review_view), name="production_task_review"),
+            path("<int:task_id>/review/progress/", guard(self.progress_view), name="production_task_progress"),
+            path("next/", guard(self.next_view), name="production_task_next"),
+            *super().get_urls(),
+        ]
+
+    def review_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
+        task = decide.find(task_id)
+        may_decide = self.has_change_permission(request, task)
+        if not (may_decide if request.method == "POST" else self.has_view_permission(request, task)):
+            raise PermissionDenied
+        if request.method == "POST":
+            return decide.decide(request, task)
+        return decide.show(request, task, may_decide=may_decide)
+
+    def progress_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
+        task = decide.find(task_id)
+        if not self.has_view_permission(request, task):
+            raise PermissionDenied
+        return decide.progress(request, task)
+
+    def next_view(self, request: HttpRequest) -> HttpResponseBase:
+        """To the task that waits for a person most urgently."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        first = review.queue().first()
+        if first:
+            return redirect(review_url(first))
+        messages.success(request, "Nothing waits for you.")
+        return redirect("admin:index")
+
+    # ------------------------------------------------------------ many at once
+
+    @admin.action(description="Approve…", permissions=["change"])
+    def approve_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> HttpResponse | None:
+        return self._many(request, queryset, Verb.APPROVE)
+
+    @admin.action(description="Reject…", permissions=["change"])
+    def reject_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> HttpResponse | None:
+        return self._many(request, queryset, Verb.REJECT)
+
+    @admin.action(description="Retry…", permissions=["change"])
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> HttpResponse | None:
+        return self._many(request, queryset, Verb.RETRY)
+
+    def _many(self, request: HttpRequest, queryset: QuerySet[Task], verb: Verb) -> HttpResponse | None:
+        """First a page with what each row would get, then the decision, row by row."""
+        tasks = list(queryset.select_related("channel"))
+        if "confirmed" in request.POST:
+            self._decide_many(request, tasks, verb)
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{verb.title()} {len(tasks)} tasks",
+            "verb": verb,
+            "action": request.POST["action"],
+            "rows": [_Row.of(task, verb) for task in tasks],
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "admin/production/task/decide_many.html", context)
+
+    def _decide_many(self, request: HttpRequest, tasks: Iterable[Task], verb: Verb) -> None:
+        for task in tasks:
+            try:
+                said = decide.act(request, task, decide.DEEDS[verb], seen=request.POST.get(f"seen-{task.pk}", ""))
+            except decide.Refusals as refusal:
+                messages.error(request, f"“{task}”: {refusal}")
+            else:
+                messages.success(request, f"“{task}”: {said}")
+
+
+class _Row:
+    """One line of the page that asks before many are decided."""
+
+    def __init__(self, task: Task, sentence: str) -> None:
+        self.task, self.sentence, self.seen = task, sentence, review.seen(task)
+
+    @classmethod
+    def of(cls, task: Task, verb: Verb) -> "_Row":
+        page = review.read(task)
+        if verb not in page.verbs:
+            return cls(task, f"Not possible in {task.get_status_display()}")
+        coming = page.commitment if verb == Verb.APPROVE else None
+        return cls(task, decide.what_follows(coming) if coming else page.here.title)
+
+
+def review_url(task: Task) -> str:
+    return reverse("admin:production_task_review", args=[task.pk])

@@ -1,0 +1,302 @@
+"""The admin's own pages: lists, forms, secrets, many decisions at once."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from channels_app.models import Channel, Token
+from production import review
+from production.models import Alert, Heartbeat, NotionBoard, NotionEvent, Provider, Task
+from production.stages import STAGE, Status
+from publishing.models import Upload, YouTubeAccount
+from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
+
+pytestmark = pytest.mark.django_db
+LIST = "admin:production_task_changelist"
+SECRETS = ("token-of-the-channel", "refresh-of-youtube", "access-of-youtube", "active-of-notion", "session-of-upload")
+
+
+@pytest.fixture
+def busy_house() -> Channel:
+    """One row of everything, with all of SECRETS in it."""
+    channel = make_channel()
+    task = make_production(Status.UPLOADING, channel=channel)
+    make_stage(task, STAGE["upload"])
+    film, upload = task.takes.get(kind="film"), task.takes.get(kind="upload")
+    make_take(task, "image", 1, usd="0.03")
+    Token.objects.create(channel=channel, name="KIE_API_KEY", value=SECRETS[0])
+    YouTubeAccount.objects.create(channel=channel, refresh_token=SECRETS[1], access_token=SECRETS[2])
+    NotionBoard.objects.create(active_token=SECRETS[3], pending_token="pending-of-notion")
+    Upload.objects.create(take=upload, task=task, film=film, size=film.size, privacy="private", session_uri=SECRETS[4])
+    NotionEvent.objects.create(event_id="1", type="page.created")
+    Alert.objects.create(channel=channel, task=task, message="It stopped")
+    Heartbeat.objects.create(name="host:1", cluster="calls")
+    make_task(Status.ASSET_ERROR, channel=channel, reason="The plan was refused")
+    return channel
+
+
+def every_page() -> Iterator[str]:
+    """The list of every registered model, and the form of one of its rows."""
+    yield reverse("admin:index")
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{name}_changelist")
+        row = model._default_manager.first()
+        if row:
+            yield reverse(f"{name}_change", args=[row.pk])
+    for task in Task.objects.all():
+        yield reverse("admin:production_task_review", args=[task.pk])
+
+
+# ---------------------------------------------------------------- every page
+
+
+def test_every_page_opens_and_none_shows_a_secret(operator_client: Client, busy_house: Channel) -> None:
+    for url in every_page():
+        reply = operator_client.get(url)
+        assert reply.status_code == 200, url
+        html = reply.content.decode()
+        assert not [secret for secret in SECRETS if secret in html], url
+
+
+def test_every_page_loads_nothing_from_elsewhere(operator_client: Client, busy_house: Channel) -> None:
+    for url in every_page():
+        html = operator_client.get(url).content.decode()
+        for attribute in ('src="http', "src='http", 'href="http', 'src="//', 'href="//'):
+            assert attribute not in html, (url, attribute)
+
+
+def test_pages_that_would_run_any_function_are_gone() -> None:
+    registered = {model._meta.label for model in admin.site._registry}
+    assert not registered & {"django_q.Schedule", "django_q.OrmQ", "django_q.Success"}
+
+
+def test_index_shows_what_needs_a_person_first(operator_client: Client, busy_house: Channel) -> None:
+    html = operator_client.get(reverse("admin:index")).content.decode()
+    assert html.index("The plan was refused") < html.index("The system has it") < html.index("Lanes</h2>")
+    assert "0.03" in html
+
+
+def test_index_for_staff_without_permissions(client: Client) -> None:
+    client.force_login(make_staff())
+    html = client.get(reverse("admin:index")).content.decode()
+    assert "permission to view tasks" in html
+    assert "Start reviewing" not in html
+
+
+# ---------------------------------------------------------------- the list of tasks
+
+
+def test_list_takes_the_same_number_of_queries_for_any_number_of_tasks(operator_client: Client) -> None:
+    channel = make_channel()
+
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            assert operator_client.get(reverse(LIST)).status_code == 200
+        return len(seen)
+
+    for _ in range(2):
+        make_take(make_task(Status.GENERATING_ASSETS, channel=channel), "plan", state="waiting")
+    few = queries()
+    for _ in range(6):
+        make_take(make_task(Status.GENERATING_ASSETS, channel=channel), "plan", state="waiting")
+    assert queries() == few
+
+
+def test_list_shows_progress_and_cost(operator_client: Client) -> None:
+    task = make_production(Status.GENERATING_VIDEO, clips=6)
+    for number in range(1, 6):
+        make_take(task, "clip", number, usd="0.42")
+    html = operator_client.get(reverse(LIST)).content.decode()
+    assert "clip 5/6" in html
+    assert "$2.10" in html
+
+
+@pytest.mark.parametrize(
+    ("who", "statuses"),
+    [
+        ("you", {Status.ASSETS_READY, Status.VIDEO_ERROR}),
+        ("system", {Status.QUEUED, Status.GENERATING_VIDEO, Status.COMPOSITES_READY}),
+        ("rest", {Status.DRAFT, Status.PUBLISHED}),
+    ],
+)
+def test_list_filters_by_who_has_it(operator_client: Client, who: str, statuses: set[Status]) -> None:
+    channel = make_channel()
+    for status in (
+        *(Status.DRAFT, Status.QUEUED, Status.ASSETS_READY, Status.COMPOSITES_READY),
+        *(Status.GENERATING_VIDEO, Status.VIDEO_ERROR, Status.PUBLISHED),
+    ):
+        make_task(status, channel=channel)
+    found = operator_client.get(reverse(LIST), {"who": who}).context["cl"].result_list
+    assert {task.status for task in found} == statuses
+
+
+def test_next_leads_to_the_most_urgent_task(operator_client: Client) -> None:
+    url = reverse("admin:production_task_next")
+    assert operator_client.get(url)["Location"] == reverse("admin:index")
+    task = make_task(Status.ASSETS_READY)
+    assert operator_client.get(url)["Location"] == reverse("admin:production_task_review", args=[task.pk])
+
+
+# ---------------------------------------------------------------- the words of a task
+
+
+def test_change_saves_words_and_never_the_status(operator_client: Client) -> None:
+    task = make_task(Status.FINAL_REVIEW)
+    url = reverse("admin:production_task_change", args=[task.pk])
+    words = {"title": "New", "description": "Words", "tags": "sea, ice", "privacy": "public", "priority": "1"}
+    operator_client.post(url, words | {"status": "published"})
+    task.refresh_from_db()
+    assert (task.title, task.tags, task.privacy, task.priority) == ("New", ["sea", "ice"], "public", 1)
+    assert task.status == Status.FINAL_REVIEW
+
+
+def test_tasks_are_neither_added_nor_deleted_by_hand(operator_client: Client) -> None:
+    task = make_task()
+    assert operator_client.get(reverse("admin:production_task_add")).status_code == 403
+    assert operator_client.post(reverse("admin:production_task_delete", args=[task.pk])).status_code == 403
+
+
+# ---------------------------------------------------------------- many at once
+
+
+def many(client: Client, action: str, tasks: list[Task], **words: str) -> str:
+    """Choose rows and an action, then confirm; the messages that follow."""
+    chosen = {"action": action, "_selected_action": [task.pk for task in tasks]}
+    page = client.post(reverse(LIST), chosen)
+    assert page.status_code == 200
+    seen = {f"seen-{row.task.pk}": row.seen for row in page.context["rows"]}
+    reply = client.post(reverse(LIST), chosen | seen | {"confirmed": "1"} | words, follow=True)
+    return " ".join(str(message) for message in reply.context["messages"])
+
+
+def test_approve_many_says_what_became_of_each(operator_client: Client) -> None:
+    ready, moving = make_production(Status.ASSETS_READY, title="Ice"), make_task(Status.GENERATING_VIDEO, title="Fire")
+    said = many(operator_client, "approve_selected", [ready, moving])
+    assert "“Ice”: Assets approved" in said
+    assert "“Fire”: Nothing waits for a yes" in said
+    ready.refresh_from_db()
+    assert ready.status == Status.ASSETS_APPROVED
+
+
+def test_approve_many_names_the_price_before(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY, clips=2)
+    reply = operator_client.post(reverse(LIST), {"action": "approve_selected", "_selected_action": [task.pk]})
+    assert "Composites and Video follow for at most $0.84" in reply.content.decode()
+    task.refresh_from_db()
+    assert task.status == Status.ASSETS_READY
+
+
+def test_reject_many_gives_each_the_reason(operator_client: Client) -> None:
+    tasks = [make_production(Status.ASSETS_READY), make_production(Status.VIDEO_READY)]
+    many(operator_client, "reject_selected", tasks, reason="Wrong brand")
+    assert [task.changes.last().reason for task in tasks] == ["Wrong brand", "Wrong brand"]
+
+
+def test_retry_many(operator_client: Client) -> None:
+    task = make_task(Status.ASSET_ERROR)
+    assert "again" in many(operator_client, "retry_selected", [task])
+    task.refresh_from_db()
+    assert task.status == Status.QUEUED
+
+
+def test_many_is_refused_to_who_may_only_look(looker_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    chosen = {"action": "approve_selected", "_selected_action": [task.pk], "confirmed": "1"}
+    looker_client.post(reverse(LIST), chosen | {f"seen-{task.pk}": review.seen(task)})
+    task.refresh_from_db()
+    assert task.status == Status.ASSETS_READY
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def channel_form(client: Client, channel: Channel, **words: object) -> None:
+    url = reverse("admin:channels_channel_change", args=[channel.pk])
+    form = client.get(url).context["adminform"].form
+    said = {name: "" if value is None else value for name, value in form.initial.items()}
+    said |= {"tags": "", "active": "on", "gates": channel.gates, "_save": "1"}
+    inline = {"tokens-TOTAL_FORMS": "0", "tokens-INITIAL_FORMS": "0"}
+    reply = client.post(url, said | inline | words)
+    assert reply.status_code == 302, reply.context["adminform"].form.errors
+
+
+def token_row(token: Token, **words: str) -> dict[str, str]:
+    row = {"id": str(token.pk), "channel": str(token.channel_id), "name": token.name, "value": ""} | words
+    return {"tokens-TOTAL_FORMS": "1", "tokens-INITIAL_FORMS": "1"} | {f"tokens-0-{k}": v for k, v in row.items()}
+
+
+def test_channel_form_keeps_a_token_when_its_field_is_left_empty(operator_client: Client) -> None:
+    token = Token.objects.create(channel=make_channel(), name="KIE_API_KEY", value="first")
+    channel_form(operator_client, token.channel, **token_row(token, name="GEMINI_API_KEY"))
+    token.refresh_from_db()
+    assert (token.name, token.value) == ("GEMINI_API_KEY", "first")
+
+
+def test_channel_form_replaces_a_token(operator_client: Client) -> None:
+    token = Token.objects.create(channel=make_channel(), name="KIE_API_KEY", value="first")
+    channel_form(operator_client, token.channel, **token_row(token, value="second"))
+    token.refresh_from_db()
+    assert token.value == "second"
+
+
+def test_channel_form_sets_gates_by_checkbox(operator_client: Client) -> None:
+    channel = make_channel()
+    channel_form(operator_client, channel, gates=["composites", "sfx"])
+    channel.refresh_from_db()
+    assert channel.gates == ["composites", "sfx"]
+
+
+def test_youtube_account_keeps_its_token_when_left_empty(operator_client: Client) -> None:
+    account = YouTubeAccount.objects.create(channel=make_channel(), refresh_token="first", access_token="second")
+    url = reverse("admin:publishing_youtubeaccount_change", args=[account.pk])
+    operator_client.post(url, {"channel": account.channel_id, "youtube_channel_id": "UC1", "refresh_token": ""})
+    account.refresh_from_db()
+    assert (account.youtube_channel_id, account.refresh_token, account.access_token) == ("UC1", "first", "second")
+
+
+# ---------------------------------------------------------------- Notion
+
+
+def test_board_shows_the_pending_token_to_superusers_only(client: Client) -> None:
+    board = NotionBoard.objects.create(pending_token="pending-of-notion", active_token="active-of-notion")
+    url = reverse("admin:production_notionboard_change", args=[board.pk])
+    client.force_login(make_staff("view_notionboard", "change_notionboard"))
+    assert "pending-of-notion" not in client.get(url).content.decode()
+    client.force_login(make_operator())
+    html = client.get(url).content.decode()
+    assert "pending-of-notion" in html
+    assert "active-of-notion" not in html
+
+
+def test_board_is_confirmed_by_post_only(operator_client: Client) -> None:
+    board = NotionBoard.objects.create(pending_token="pending-of-notion")
+    url = reverse("admin:production_notionboard_confirm_pasted", args=[board.pk])
+    operator_client.get(url)
+    board.refresh_from_db()
+    assert board.active_token is None
+    operator_client.post(url, {"_form_submitted": "on"})
+    board.refresh_from_db()
+    assert (board.active_token, board.pending_token, board.activated_by) == ("pending-of-notion", None, "olga")
+
+
+# ---------------------------------------------------------------- lanes
+
+
+def test_lane_is_paused_in_the_list(operator_client: Client) -> None:
+    url = reverse("admin:production_provider_changelist")
+    forms = operator_client.get(url).context["cl"].formset.forms
+    rows = {"form-TOTAL_FORMS": len(forms), "form-INITIAL_FORMS": len(forms), "_save": "1"}
+    for number, form in enumerate(forms):
+        rows |= {f"form-{number}-name": form.instance.pk, f"form-{number}-concurrency": form.instance.concurrency}
+        if form.instance.pk == "video":
+            rows |= {f"form-{number}-paused": "on", f"form-{number}-pause_reason": "Quota"}
+    operator_client.post(url, rows)
+    assert list(Provider.objects.filter(paused=True).values_list("name", "pause_reason")) == [("video", "Quota")]

@@ -1,0 +1,308 @@
+"""What the review page shows and what its buttons do."""
+
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from production import decisions, review
+from production.models import Provider, Take, Task
+from production.stages import REVIEWS, STAGE, STAGES, Status
+from tests.factories import make_channel, make_production, make_stage, make_take, make_task, walk
+
+pytestmark = pytest.mark.django_db
+
+
+def address(task: Task) -> str:
+    return reverse("admin:production_task_review", args=[task.pk])
+
+
+def send(client: Client, task: Task, verb: str, **words: object) -> str:
+    """Press a button of the page as it is now; the messages of the page that follows."""
+    words = {"seen": review.seen(task), "verb": verb} | words
+    reply = client.post(address(task), words, follow=True)
+    assert reply.status_code == 200
+    task.refresh_from_db()
+    return " ".join(str(message) for message in reply.context["messages"])
+
+
+# ---------------------------------------------------------------- looked at
+
+
+@pytest.mark.parametrize("status", list(REVIEWS))
+def test_read_every_gate_shows_every_piece_with_its_media(operator_client: Client, status: Status) -> None:
+    channel = make_channel(gates=["assets", "composites", "video", "audio", "sfx"])
+    task = make_production(status, channel=channel)
+    page = review.read(task)
+    assert page.stage == REVIEWS[status]
+    assert page.tone == "you"
+    assert all(card.state == "done" for card in page.cards)
+    html = operator_client.get(address(task)).content.decode()
+    for card in page.cards:
+        assert card.kind == "plan" or card.shown.url in html
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_show_renders_in_every_status(operator_client: Client, status: Status) -> None:
+    task = make_task(status)
+    assert operator_client.get(address(task)).status_code == 200
+    for stage in STAGES:
+        assert operator_client.get(address(task), {"stage": stage.name}).status_code == 200
+
+
+def test_show_takes_the_same_number_of_queries_for_any_number_of_clips(
+    operator_client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    small = make_production(Status.VIDEO_READY, clips=6, assets=4)
+    large = make_production(Status.VIDEO_READY, clips=18, assets=12)
+    operator_client.get(address(small))
+    with django_assert_num_queries(22):
+        operator_client.get(address(small))
+    with django_assert_num_queries(22):
+        operator_client.get(address(large))
+
+
+def test_read_flags_a_narration_longer_than_its_clip() -> None:
+    task = make_production(Status.AUDIO_READY)
+    Take.objects.of("narration", 2).filter(task=task).update(seconds=11.2)
+    page = review.read(task)
+    assert [card.position for card in page.suspicious] == [2]
+
+
+def test_read_shows_an_image_changed_after_its_composite_as_out_of_date() -> None:
+    task = make_production(Status.COMPOSITES_READY)
+    make_take(task, "image", 1)
+    page = review.read(task, "composites")
+    assert {card.state for card in page.cards} == {"stale"}
+
+
+def test_read_says_in_words_why_it_stopped(operator_client: Client) -> None:
+    task = make_production(Status.VIDEO_ERROR, failed="video", reason="clip 2: moderation refused the prompt")
+    make_take(task, "clip", 1)
+    make_take(task, "clip", 2, state=Take.State.FAILED, error="The provider refused the prompt")
+    html = operator_client.get(address(task)).content.decode()
+    assert "moderation refused the prompt" in html
+    assert "The provider refused the prompt" in html
+    assert "Retry what failed" in html
+
+
+def test_read_marks_simulated_takes(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    assert "Simulated" not in operator_client.get(address(task)).content.decode()
+    task.takes.filter(kind="image", position=1).update(simulated=True)
+    assert "Simulated" in operator_client.get(address(task)).content.decode()
+
+
+def test_show_allows_no_script_but_its_own_files(operator_client: Client) -> None:
+    reply = operator_client.get(address(make_production(Status.ASSETS_READY)))
+    assert "script-src 'self'" in reply["Content-Security-Policy"]
+    html = reply.content.decode()
+    assert "<style" not in html
+    assert " style=" not in html
+    assert "<script>" not in html
+
+
+# ---------------------------------------------------------------- what a yes costs
+
+
+def test_commitment_counts_what_runs_until_the_next_gate() -> None:
+    task = make_production(Status.ASSETS_READY, clips=3)
+    Provider.objects.filter(name="video").update(prices={"clip": "0.50"})
+    coming = review.commitment(task, STAGE["assets"])
+    assert [stage.name for stage in coming.stages] == ["composites", "video"]
+    assert coming.usd == Decimal("1.50")
+    assert coming.until == "Video Ready"
+
+
+def test_commitment_counts_no_piece_that_is_there_and_current() -> None:
+    task = make_production(Status.ASSETS_READY, clips=3)
+    make_stage(task, STAGE["composites"])
+    make_stage(task, STAGE["video"])
+    assert review.commitment(task, STAGE["assets"]).usd == 0
+
+
+def test_commitment_counts_a_clip_whose_still_will_be_made_again() -> None:
+    task = make_production(Status.ASSETS_READY, clips=3)
+    make_stage(task, STAGE["composites"])
+    make_stage(task, STAGE["video"])
+    make_take(task, "image", 1)
+    assert review.commitment(task, STAGE["assets"]).pieces == 6
+
+
+# ---------------------------------------------------------------- who is asked
+
+
+def test_queue_leaves_out_a_stage_without_a_gate() -> None:
+    asked = make_task(Status.COMPOSITES_READY, channel=make_channel(gates=["composites"]))
+    make_task(Status.COMPOSITES_READY, channel=make_channel(gates=[]))
+    assert list(review.queue()) == [asked]
+
+
+def test_queue_leaves_out_a_yes_that_waits_for_a_slot() -> None:
+    task = make_production(Status.COMPOSITES_READY, channel=make_channel(gates=["composites"]))
+    decisions.approve(task, by="olga")
+    assert not review.queue().exists()
+
+
+def test_queue_begins_with_the_most_urgent() -> None:
+    low, high = make_task(Status.ASSETS_READY, priority=3), make_task(Status.ASSET_ERROR, priority=1)
+    assert list(review.queue()) == [high, low]
+
+
+# ---------------------------------------------------------------- decided
+
+
+def test_approve_goes_on_to_the_next_task(operator_client: Client) -> None:
+    first, second = make_production(Status.ASSETS_READY), make_production(Status.VIDEO_READY)
+    reply = operator_client.post(address(first), {"verb": "approve", "seen": review.seen(first)}, follow=True)
+    assert reply.redirect_chain == [(address(second), 302)]
+    assert "Assets approved. Composites and Video follow" in reply.content.decode()
+    approval = first.approvals.get()
+    assert (approval.by, approval.user.get_username()) == ("olga", "olga")
+
+
+def test_approve_of_the_last_task_goes_to_the_list(operator_client: Client) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    reply = operator_client.post(address(task), {"verb": "approve", "seen": review.seen(task)})
+    assert reply["Location"] == reverse("admin:production_task_changelist")
+    task.refresh_from_db()
+    assert task.status == Status.APPROVED
+
+
+def test_approve_of_something_not_seen_does_nothing(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    seen = review.seen(task)
+    make_take(task, "image", 2)
+    assert "it has changed since you opened it" in send(operator_client, task, "approve", seen=seen)
+    assert task.status == Status.ASSETS_READY
+
+
+def test_approve_twice_names_who_was_first(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    seen = review.seen(task)
+    decisions.approve(task, by="anna")
+    assert "anna has approved this already" in send(operator_client, task, "approve", seen=seen)
+    assert task.status == Status.ASSETS_APPROVED
+
+
+def test_reject_wants_a_reason(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    assert "Say why" in send(operator_client, task, "reject", reason="  ")
+    assert task.status == Status.ASSETS_READY
+    send(operator_client, task, "reject", reason="The hero has three hands")
+    assert task.status == Status.ASSET_ERROR
+    assert task.changes.last().reason == "The hero has three hands"
+
+
+def test_redo_of_one_piece_in_new_words(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    said = send(operator_client, task, "redo", pieces=["image:2"], words="A calmer sea")
+    assert "Making 1 again" in said
+    assert task.status == Status.GENERATING_ASSETS
+    new = task.takes.live().get()
+    assert (new.kind, new.position, new.number) == ("image", 2, 2)
+    assert "A calmer sea" in new.prompt
+
+
+@pytest.mark.parametrize("piece", ["clip:1", "image:99", "image:x", "nonsense", "image:" + "9" * 30])
+def test_redo_of_what_is_no_piece_here_is_refused(operator_client: Client, piece: str) -> None:
+    task = make_production(Status.ASSETS_READY)
+    assert "piece" in send(operator_client, task, "redo", pieces=[piece])
+    assert task.status == Status.ASSETS_READY
+
+
+def test_retry_keeps_what_is_done(operator_client: Client) -> None:
+    task = make_production(Status.VIDEO_ERROR, failed="video")
+    done = make_take(task, "clip", 1)
+    failed = make_take(task, "clip", 2, state=Take.State.FAILED)
+    send(operator_client, task, "retry")
+    failed.refresh_from_db()
+    done.refresh_from_db()
+    assert (failed.state, done.state) == (Take.State.WAITING, Take.State.DONE)
+
+
+def test_pick_of_an_older_take_stays_on_the_page(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    older = task.takes.of("image", 1).get()
+    make_take(task, "image", 1)
+    reply = operator_client.post(address(task), {"verb": "pick", "take": older.pk, "seen": review.seen(task)})
+    assert reply["Location"] == address(task)
+    older.refresh_from_db()
+    assert older.selected
+
+
+def test_pick_of_a_take_of_another_task_is_refused(operator_client: Client) -> None:
+    task, other = make_production(Status.ASSETS_READY), make_production(Status.ASSETS_READY)
+    foreign = other.takes.of("image", 1).get()
+    assert "not one of this task" in send(operator_client, task, "pick", take=foreign.pk)
+
+
+def test_send_back_and_cancel(operator_client: Client) -> None:
+    task = make_production(Status.VIDEO_READY)
+    send(operator_client, task, "send_back", stage="composites", reason="wrong layout")
+    assert task.status == Status.ASSETS_APPROVED
+    send(operator_client, task, "cancel")
+    assert task.status == Status.DRAFT
+
+
+def test_decide_by_get_or_an_unknown_verb_changes_nothing(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    operator_client.get(address(task), {"verb": "approve", "seen": review.seen(task)})
+    assert operator_client.post(address(task), {"verb": "publish"}).status_code == 400
+    task.refresh_from_db()
+    assert task.status == Status.ASSETS_READY
+
+
+# ---------------------------------------------------------------- who may
+
+
+def test_view_only_staff_sees_media_and_no_button(looker_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    html = looker_client.get(address(task)).content.decode()
+    assert "/media/take/" in html
+    assert 'method="post"' not in html
+    assert 'name="pieces"' not in html
+    assert looker_client.post(address(task), {"verb": "approve", "seen": review.seen(task)}).status_code == 403
+    task.refresh_from_db()
+    assert task.status == Status.ASSETS_READY
+
+
+def test_strangers_are_sent_to_the_login(client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    for name in ("production_task_review", "production_task_progress"):
+        assert "/login/" in client.get(reverse(f"admin:{name}", args=[task.pk]))["Location"]
+
+
+def test_decide_without_a_csrf_token_is_refused() -> None:
+    task = make_production(Status.ASSETS_READY)
+    client = Client(enforce_csrf_checks=True)
+    from tests.factories import make_operator
+
+    client.force_login(make_operator())
+    assert client.post(address(task), {"verb": "approve", "seen": review.seen(task)}).status_code == 403
+
+
+# ---------------------------------------------------------------- while the system works
+
+
+def test_progress_counts_the_pieces_that_are_there(operator_client: Client) -> None:
+    task = make_production(Status.GENERATING_VIDEO, clips=3)
+    make_take(task, "clip", 1)
+    make_take(task, "clip", 2, state=Take.State.WAITING)
+    url = reverse("admin:production_task_progress", args=[task.pk])
+    before = operator_client.get(url).json()
+    assert (before["text"], before["done"], before["total"]) == ("clip 1/3", 1, 3)
+    Take.objects.of("clip", 2).filter(task=task).update(state=Take.State.CANCELLED)
+    make_take(task, "clip", 2)
+    after = operator_client.get(url).json()
+    assert after["text"] == "clip 2/3"
+    assert after["version"] != before["version"]
+
+
+def test_progress_begins_with_the_plan(operator_client: Client) -> None:
+    task = walk(make_task(), Status.GENERATING_ASSETS)
+    make_take(task, "plan", state=Take.State.WAITING)
+    url = reverse("admin:production_task_progress", args=[task.pk])
+    assert operator_client.get(url).json()["text"] == "plan"
