@@ -32,6 +32,7 @@ class Stack:
     settings: dict[str, str] = field(default_factory=dict)
     dotenv: Path | None = None
     real: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -52,13 +53,17 @@ class Stack:
         """Database and vendors; then Django, in this process, with their addresses."""
         database = devpg.ensure(self.folder / "pg", durable=self.durable)
         self.start_sandbox()
-        addresses = read_addresses(self.folder / "sandbox")
-        found = environment.rehearsal(addresses, **self._own_settings(database))
-        if self.dotenv:
-            found, self.real = environment.with_real_keys(found, self.dotenv)
+        self.find_settings(database)
         os.environ.clear()
-        os.environ.update(found)
+        os.environ.update(self.environment)
         django.setup()
+
+    def find_settings(self, database: str) -> None:
+        """What every process of the stack is told: the sandbox's addresses, or the vendor's own where a key is real."""
+        addresses = read_addresses(self.folder / "sandbox")
+        self.environment = environment.rehearsal(addresses, **self._own_settings(database))
+        if self.dotenv:
+            self.environment, self.real = environment.with_real_keys(self.environment, self.dotenv)
 
     def start_sandbox(self) -> None:
         state = self.folder / "sandbox"
@@ -75,10 +80,10 @@ class Stack:
         """The web server and the workers, each restarted when it dies."""
         gunicorn = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--workers", "2"]
         # Eight threads: a player that loads a film holds one for as long as it does.
-        self.supervisor.start(WEB, [*gunicorn, "--threads", "8", "config.wsgi"], dict(os.environ), folder=ROOT)
+        self.supervisor.start(WEB, [*gunicorn, "--threads", "8", "config.wsgi"], self.environment, folder=ROOT)
         for name in CLUSTERS:
             argv = [sys.executable, "manage.py", "worker", "--cluster", name]
-            self.supervisor.start(name, argv, os.environ | {"Q_CLUSTER_NAME": name}, folder=ROOT)
+            self.supervisor.start(name, argv, self.environment | {"Q_CLUSTER_NAME": name}, folder=ROOT)
         self.supervisor.wait_ready(WEB, f"{self.url}/ready", seconds=60)
 
     def _own_settings(self, database: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from sandbox.sentences import (
     PLACES,
     SOUNDS,
     THINGS,
+    a,
     narration,
     pick,
     slug,
@@ -299,14 +300,13 @@ def _key(brief: Brief, place: _Place) -> str:
 
 
 def _image_prompt(brief: Brief, place: _Place) -> str:
-    kind, shown = _kind_of(place), _portrayed(brief, place)
+    kind, shown = _kind_of(place), a(_portrayed(brief, place))
+    world = f"the world of {brief.subject}"
     if "char" in kind:
-        return (
-            f"A {shown} from the world of {brief.subject}, full-body character, friendly face, plain white background"
-        )
+        return f"{shown.capitalize()} from {world}, full-body character, friendly face, plain white background"
     if "prop" in kind:
-        return f"A {shown} that belongs to {brief.subject}, single prop, isolated on a plain white background"
-    return f"Wide establishing shot of a {shown}, the world of {brief.subject}, {pick(LIGHTS, place.index)}, no text"
+        return f"{shown.capitalize()} from {world}, single prop, isolated on a plain white background"
+    return f"Wide establishing shot of {shown}, {world}, {pick(LIGHTS, place.index)}, no text"
 
 
 def _motion(brief: Brief, place: _Place) -> str:

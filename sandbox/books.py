@@ -75,10 +75,6 @@ class Books:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
 
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
-
     def record(self, call: Call) -> None:
         row = asdict(call) | {"at": time.time(), "text": call.text[:TEXT_KEPT]}
         columns = ", ".join(row)

@@ -5,6 +5,7 @@ import binascii
 import json
 import mimetypes
 import secrets
+import tempfile
 import time
 from pathlib import Path, PurePosixPath
 
@@ -123,22 +124,8 @@ def _create(desk: Desk) -> Reply:
     cost = _cost(body["model"], given)
     sandbox = desk.sandbox
     _charge(sandbox, cost)
-    job = {
-        "taskId": secrets.token_hex(16),
-        "model": body["model"],
-        "state": "open",
-        "param": json.dumps(body),
-        "prompt": prompt,
-        "seed": seed,
-        "host": sandbox.addresses["KIE_BASE_URL"],
-        "seconds": int(given["duration"]),
-        "callBackUrl": body.get("callBackUrl") or "",
-        "credits": cost,
-        "created": time.time(),
-        "due": time.time() + sandbox.pace.now.render,
-        "rendered": False,
-        "doomed": desk.fault("createTask", prompt, "render_fail") is not None,
-    }
+    job = _new_job(sandbox, body, seed, given) | {"credits": cost}
+    job["doomed"] = desk.fault("createTask", prompt, "render_fail") is not None
     with sandbox.books.transaction():
         sandbox.books.put("kie-job", job["taskId"], job)
         sandbox.errands.add("kie.render", {"taskId": job["taskId"]})
@@ -152,6 +139,24 @@ def _create(desk: Desk) -> Reply:
         text=f"{prompt} | seed {seed}",
         note="render_fail" if job["doomed"] else "",
     )
+
+
+def _new_job(sandbox: Sandbox, body: Document, seed: str, given: Document) -> Document:
+    return {
+        "taskId": secrets.token_hex(16),
+        "model": body["model"],
+        "state": "open",
+        "param": json.dumps(body),
+        "prompt": given["prompt"],
+        "seed": seed,
+        "host": sandbox.addresses["KIE_BASE_URL"],
+        "seconds": int(given["duration"]),
+        "callBackUrl": body.get("callBackUrl") or "",
+        "created": time.time(),
+        "due": time.time() + sandbox.pace.now.render,
+        "rendered": False,
+        "trouble": "",
+    }
 
 
 def _checked_input(body: Document) -> tuple[str, Document]:
@@ -218,14 +223,10 @@ def _make(sandbox: Sandbox, job: Document) -> None:
     results = sandbox.folder("kie/results")
     fetched = requests.get(job["seed"], timeout=20)
     fetched.raise_for_status()
-    seed = results / f"{job['taskId']}.seed"
-    seed.write_bytes(fetched.content)
-    make_clip(seed, _film(results, job["taskId"]), prompt=job["prompt"], seconds=job["seconds"])
-    seed.unlink()
-
-
-def _film(results: Path, task: str) -> Path:
-    return results / f"{task}.mp4"
+    with tempfile.TemporaryDirectory(dir=sandbox.state) as folder:
+        seed = Path(folder) / "seed"
+        seed.write_bytes(fetched.content)
+        make_clip(seed, results / f"{job['taskId']}.mp4", prompt=job["prompt"], seconds=job["seconds"])
 
 
 def _finish(sandbox: Sandbox, task: str) -> None:

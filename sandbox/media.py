@@ -44,9 +44,12 @@ def make_clip(seed: Path, output: Path, *, prompt: str, seconds: int) -> None:
     """A silent-to-the-story 1920x1080 clip gliding over the seed image, with the audio track such models add."""
     width, height = STILL
     frames = seconds * CLIP_FPS
-    still = f"scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height},format=yuv420p"
+    # One colour space and square pixels whatever the seed: every clip has the same parameter sets and can be joined.
+    colours = "out_range=tv:out_color_matrix=bt709"
+    still = f"scale={width}:{height}:force_original_aspect_ratio=increase:{colours},crop={width}:{height}"
+    still += ",format=yuv420p,setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709,setsar=1"
     glide = f"loop=loop=-1:size=1:start=0,setpts=N/{CLIP_FPS}/TB,crop=1920:1080:{_window(prompt, frames)}"
-    part = output.with_suffix(".part.mp4")
+    part = output.with_suffix(f".{os.urandom(4).hex()}.part.mp4")  # its own: a killed sandbox's ffmpeg may still write
     ffmpeg(
         *("-i", str(seed), "-i", str(_hum(output.parent, seconds))),
         *("-filter_complex", f"[0:v]{still},{glide}[v]", "-map", "[v]", "-map", "1:a", "-c:a", "copy"),

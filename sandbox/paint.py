@@ -205,7 +205,7 @@ def _tower(draw: ImageDraw.ImageDraw, foot: tuple[float, float], tall: float) ->
         draw.polygon([*corners, (x - right, y - tall * high)], fill=colour)
     lamp = y - tall
     draw.polygon(
-        [(x, lamp - tall * 0.05), (x + tall * 1.6, lamp - tall * 0.34), (x + tall * 1.6, lamp + tall * 0.08)],
+        [(x, lamp - tall * 0.05), (x + tall * 6, lamp - tall * 1.2), (x + tall * 6, lamp + tall * 0.3)],
         fill=(255, 240, 190),
     )
     draw.rectangle((x - tall * 0.06, lamp - tall * 0.1, x + tall * 0.06, lamp), fill=(255, 224, 130))

@@ -96,6 +96,7 @@ SOUNDS = (
     "a crackling fire in a quiet room",
 )
 QUESTION = re.compile(r"^(how to|how|why|what|when|where|who)\b\s*", re.I)
+FILLER = re.compile(r"^(happened to|happens to|a (day|week|year|night) (in|of|with)|inside|meet)\s+", re.I)
 LEAD = re.compile(
     r"^(the )?(secret |hidden |true |untold |short |strange )*(story|history|life|world|art|science) of ", re.I
 )
@@ -105,19 +106,23 @@ VERB = re.compile(
     re.I,
 )
 SUBJECT_WORDS = 4
+JOINING = {"a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "that", "the", "to", "with"}
 
 
 def subject_of(topic: str) -> str:
     """The thing a topic is about, in one to four words: "How lighthouses work, and why" is "lighthouses"."""
     head = re.split(r"[,.:;?!()\u2013\u2014|]", topic.strip())[0].strip()
     question = QUESTION.match(head)
-    head = LEAD.sub("", QUESTION.sub("", head)).strip()
+    head = FILLER.sub("", LEAD.sub("", QUESTION.sub("", head))).strip()
     verb = VERB.search(head)
     if verb and verb.start():
         head = head[: verb.start()].strip()
     elif question and len(head.split()) > 1:
         head = head.rsplit(" ", 1)[0]
-    return " ".join(head.split()[:SUBJECT_WORDS]) or "this place"
+    words = head.split()[:SUBJECT_WORDS]
+    while words and words[-1].lower() in JOINING:
+        words.pop()
+    return " ".join(words) or "this place"
 
 
 def narration(subject: str, index: int, count: int) -> str:
@@ -133,6 +138,11 @@ def narration(subject: str, index: int, count: int) -> str:
 def pick(stock: tuple[str, ...], index: int, seed: int = 0) -> str:
     """One of the stock, the next for the next index; the seed turns where it begins."""
     return stock[(index + seed) % len(stock)]
+
+
+def a(words: str) -> str:
+    """The words with their article: "an iron key"."""
+    return f"{'an' if words[:1].lower() in 'aeiou' else 'a'} {words}"
 
 
 def slug(words: str) -> str:

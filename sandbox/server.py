@@ -6,13 +6,11 @@ import socket
 import threading  # noqa: TID251 - the sandbox serves from threads
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
-from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 from werkzeug.wsgi import LimitedStream
@@ -26,6 +24,7 @@ from sandbox.pace import PaceKeeper
 from sandbox.speech import Speaker
 
 HOST = "127.0.0.1"
+LINGER = 1.0  # seconds a client may go on sending after its answer
 # Environment name -> (maker of the app, what follows the port in its address)
 VENDORS = {
     "NOTION_BASE_URL": (notion.app, ""),
@@ -48,8 +47,9 @@ class PortBusyError(Exception):
 class Handler(WSGIRequestHandler):
     """werkzeug's handler, but with keep-alive, and able to hang up without an answer.
 
-    werkzeug closes every connection because it does not know where a body ends; here each body is read to its end
-    before the answer goes out.
+    werkzeug closes every connection because it does not know where a body ends. Here a connection is kept when its
+    body was read to the end; else the answer goes out first, and what is still coming is read away for a moment,
+    because closing on unread bytes would reset the connection under the answer.
     """
 
     protocol_version = "HTTP/1.1"
@@ -60,19 +60,20 @@ class Handler(WSGIRequestHandler):
         if self.headers.get("Expect", "").lower().strip() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ = self.make_environ()
-        if not environ.get("wsgi.input_terminated"):
-            length = int(environ.get("CONTENT_LENGTH") or 0)
-            environ["wsgi.input"] = LimitedStream(environ["wsgi.input"], length)
-            environ["wsgi.input_terminated"] = True
+        body = LimitedStream(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
+        chunked = environ.get("wsgi.input_terminated")
+        if not chunked:
+            environ |= {"wsgi.input": body, "wsgi.input_terminated": True}
         hung_up = threading.Event()
         environ[HANG_UP] = hung_up.set
         chunks, status, headers = run_wsgi_app(self.server.app, environ)
         try:
-            if hung_up.is_set():
-                raise ConnectionAbortedError("planned")
-            _exhaust(environ["wsgi.input"])
-            self._send(status, list(headers), chunks)
-        except (ConnectionError, ClientDisconnected):
+            self.close_connection |= hung_up.is_set() or bool(chunked) or not body.is_exhausted
+            if not hung_up.is_set():
+                self._send(status, list(headers), chunks)
+            if not body.is_exhausted:
+                self._drain(hung_up)
+        except OSError:
             self.close_connection = True
         finally:
             if hasattr(chunks, "close"):
@@ -83,19 +84,26 @@ class Handler(WSGIRequestHandler):
         self.send_response(int(code), reason)
         for name, value in headers:
             self.send_header(name, value)
-        if "content-length" not in {name.lower() for name, _ in headers} and code not in ("204", "304"):
+        bodiless = code in ("204", "304")
+        self.close_connection |= "content-length" not in {name.lower() for name, _ in headers} and not bodiless
+        if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
         for chunk in chunks if self.command != "HEAD" else ():
             self.wfile.write(chunk)
 
+    def _drain(self, hung_up: threading.Event) -> None:
+        if not hung_up.is_set():
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(LINGER)
+            while self.connection.recv(65536):
+                pass
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Says nothing: the books hold every call."""
 
-
-def _exhaust(stream: Any) -> None:
-    while stream.read(65536):
-        pass
+    def log_error(self, *_: Any) -> None:
+        """Says nothing: what arrives here is an idle connection that ran into `timeout`."""
 
 
 class Server:
@@ -131,16 +139,14 @@ class Server:
         return self.sandbox.addresses
 
     def stop(self) -> None:
-        """Answers no more, leaves unfinished errands in the books for the next start."""
-        with ExitStack() as stack:
-            stack.callback(self.sandbox.books.close)
-            stack.callback(self.sandbox.speaker.close)
-            self.sandbox.stopping.set()
-            self.sandbox.errands.stop()
-            with ThreadPoolExecutor(len(VENDORS)) as pool:  # each takes up to half a second
-                list(pool.map(BaseWSGIServer.shutdown, self._servers))
-            for server in self._servers:
-                server.server_close()
+        """Answers no more; unfinished errands stay in the books for the next start."""
+        self.sandbox.stopping.set()
+        self.sandbox.errands.stop()
+        with ThreadPoolExecutor(len(VENDORS)) as pool:  # each takes up to half a second
+            list(pool.map(BaseWSGIServer.shutdown, self._servers))
+        for server in self._servers:
+            server.server_close()
+        self.sandbox.speaker.close()
 
 
 def _listen(app: Flask, port: int) -> BaseWSGIServer:

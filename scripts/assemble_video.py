@@ -30,7 +30,8 @@ def main(arguments: Namespace) -> None:
         if manifest.captions:
             with whole_file(manifest.captions) as srt:
                 srt.write_text(captions.as_srt(spans), encoding="utf-8")
-    emit("film", frames=sum(span.frames for span in spans), seconds=round(sum(span.seconds for span in spans), 3))
+    frames, seconds = sum(span.frames for span in spans), sum(span.seconds for span in spans)
+    emit("film", frames=frames, seconds=round(seconds, 3), copied=spans[0].copied)
 
 
 def _warn_of_held_frames(spans: list[Span]) -> None:
@@ -48,7 +49,7 @@ def _make(manifest: Manifest, spans: list[Span], directory: Path, target: Path) 
     works = [soundtrack.mix_and_master(spans, loudness=manifest.loudness, fade=manifest.fade, report=report)]
     for number, span in enumerate(spans):
         fades = (manifest.fade if number == 0 else 0.0, manifest.fade if number == len(spans) - 1 else 0.0)
-        works.append(footage.encode(number, span, watermark=manifest.watermark, fades=fades, report=report))
+        works.append(footage.cut(number, span, watermark=manifest.watermark, fades=fades, report=report))
     run_crew(works, directory, hands=len(os.sched_getaffinity(0)))
     run_step(footage.join(spans, directory, soundtrack.TRACK, target))
     report()

@@ -1,4 +1,4 @@
-"""The film's picture: each piece encoded once, to the same parameters, so that joining is a copy of the stream."""
+"""The film's picture: each piece copied, or encoded once to the same parameters, so that joining is a copy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,20 +9,23 @@ from timeline import Span
 
 WIDTH, HEIGHT = 1920, 1080
 MARK_WIDTH, MARK_MARGIN = 240, 48  # pixels
-TIMESCALE = 90_000
+TIMESCALE = 240_000  # ticks a second: a frame is a whole number of them at every rate a film can have
 
 
-def encode(
+def cut(
     number: int, span: Span, *, watermark: Path | None, fades: tuple[float, float], report: Callable[[], None]
 ) -> Work:
-    """Encode one piece into its segment in the working directory. fades: seconds from black and to black at its ends.
+    """Bring one piece to its length, a segment in the working directory: copied if that is possible, else encoded.
 
-    A clip whose stream fits could be copied bit for bit instead: this generator is the place for it.
+    fades: seconds from black at its start and to black at its end.
     """
-    inputs = ["-v", "error", "-i", str(span.piece.video.path), *(["-i", str(watermark)] if watermark else [])]
-    graph = ["-filter_complex", _graph(span, fades, marked=bool(watermark)), "-map", "[out]"]
-    frames = ["-frames:v", str(span.frames)]
-    yield Step(f"{span.piece.name}: picture", [*inputs, *graph, *frames, *_codec(span), segment(number)])
+    inputs = ["-v", "error", "-i", str(span.piece.video.path)]
+    if span.copied:
+        output = ["-map", "0:v:0", "-c", "copy", "-video_track_timescale", str(TIMESCALE), "-f", "mp4"]
+    else:
+        inputs += ["-i", str(watermark)] if watermark else []
+        output = ["-filter_complex", _graph(span, fades, marked=bool(watermark)), "-map", "[out]", *_codec(span)]
+    yield Step(f"{span.piece.name}: picture", [*inputs, *output, "-frames:v", str(span.frames), segment(number)])
     report()
 
 
@@ -32,11 +35,15 @@ def segment(number: int) -> str:
 
 
 def join(spans: list[Span], directory: Path, track: str, target: Path) -> Step:
-    """Put the directory's segments behind one another and the sound beside them, copying both."""
+    """Put the directory's segments behind one another and the sound beside them, copying both.
+
+    All segments have the same parameter sets; concat's own conversion would repeat them inside the stream.
+    """
     segments = directory / "segments.txt"
     lines = [f"file {segment(number)}\nduration {span.seconds:.6f}\n" for number, span in enumerate(spans)]
     segments.write_text("".join(lines), encoding="utf-8")
-    inputs = ["-f", "concat", "-i", str(segments), "-i", str(directory / track), "-map", "0:v:0", "-map", "1:a:0"]
+    picture = ["-f", "concat", "-auto_convert", "0", "-i", str(segments)]
+    inputs = [*picture, "-i", str(directory / track), "-map", "0:v:0", "-map", "1:a:0"]
     output = ["-c", "copy", "-map_metadata", "-1", "-movflags", "+faststart", "-video_track_timescale", str(TIMESCALE)]
     return Step("joining", ["-v", "error", *inputs, *output, "-f", "mp4", str(target)])
 

@@ -65,7 +65,7 @@ def _prices() -> tuple[float, float]:
 
 
 def _report_cost(usage: dict[str, object], prices: tuple[float, float]) -> None:
-    """Print the cost, with added text counted at the image's price, its upper bound; a refusal makes and costs nothing."""
+    """Print the cost, added text counted at the price of the image; a refusal makes nothing and costs nothing."""
     counts = [usage.get(name) for name in ("candidatesTokenCount", "thoughtsTokenCount", "promptTokenCount")]
     made, thought, asked = (count if isinstance(count, int) else 0 for count in counts)
     if made or thought:

@@ -18,6 +18,15 @@ def open_picture(path: Path, role: str, *, mode: str = "RGB", near: tuple[int, i
     return decode(path.read_bytes(), f"{role} {path}", mode=mode, near=near)
 
 
+def check_picture(content: bytes, name: str) -> None:
+    """Fail unless the bytes are a sound PNG, JPEG or WebP; checks structure and sums without unpacking the pixels."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            picture.verify()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise Failure("permanent", f"{name} is not a readable PNG, JPEG or WebP") from None
+
+
 def decode(content: bytes, name: str, *, mode: str = "RGB", near: tuple[int, int] | None = None) -> Image.Image:
     """Decode PNG, JPEG or WebP; anything else, broken or over 50 megapixels fails with the name."""
     try:
@@ -28,7 +37,9 @@ def decode(content: bytes, name: str, *, mode: str = "RGB", near: tuple[int, int
                 raise Failure("permanent", f"{name} is larger than 50 megapixels")
             if near:
                 picture.draft(None, near)
-            return ImageOps.exif_transpose(picture).convert(mode)
+            ImageOps.exif_transpose(picture, in_place=True)
+            picture.load()
+            return picture if picture.mode == mode else picture.convert(mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise Failure("permanent", f"{name} is not a readable PNG, JPEG or WebP") from None
 

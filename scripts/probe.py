@@ -10,7 +10,11 @@ from contract import Failure, require_file
 
 @dataclass(frozen=True)
 class Video:
-    """A readable video. seconds: length of its picture; rate: frames a second; sound: whether it has a sound track."""
+    """A readable video.
+
+    seconds: length of its picture; rate: frames a second; sound: whether it has a sound track; coding: all that must be
+    equal for two pictures to lie in one stream (codec, pixels, shape, rotation, parameter sets).
+    """
 
     path: Path
     width: int
@@ -18,6 +22,7 @@ class Video:
     rate: Fraction
     seconds: float
     sound: bool
+    coding: tuple[object, ...]
 
 
 def probe_video(path: Path, role: str) -> Video:
@@ -26,17 +31,25 @@ def probe_video(path: Path, role: str) -> Video:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            next(container.decode(stream))
+            stream.thread_count = 1  # a thread a core, each with pictures of its own, would cost 20 MB
+            first = next(container.decode(stream))
             seconds = _seconds(stream.duration, stream.time_base) or _seconds(
                 container.duration, Fraction(1, av.time_base)
             )
             rate = stream.average_rate or Fraction(0)
-            video = Video(path, stream.width, stream.height, rate, seconds, bool(container.streams.audio))
+            coding = _coding(stream, first)
+            video = Video(path, stream.width, stream.height, rate, seconds, bool(container.streams.audio), coding)
     except (av.FFmpegError, IndexError, StopIteration):
         raise Failure("permanent", f"{role} {path} is not a readable video") from None
     if not (seconds and rate):
         raise Failure("permanent", f"{role} {path} has no length")
     return video
+
+
+def _coding(stream: av.VideoStream, first: av.VideoFrame) -> tuple[object, ...]:
+    context = stream.codec_context
+    shape = (stream.width, stream.height, stream.sample_aspect_ratio or 1, first.rotation, first.interlaced_frame)
+    return (context.name, context.pix_fmt, *shape, context.extradata)
 
 
 def sound_seconds(path: Path, role: str) -> float:

@@ -5,8 +5,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environment
-from contract import Failure
-from pictures import as_jpeg, open_picture
+from contract import Failure, require_file
+from pictures import as_jpeg, check_picture, open_picture
 from web import Reply, free_upload, kind_of_status, mapping
 
 MAX_BYTES = 10_000_000  # KIE's limit for a seed image
@@ -26,10 +26,12 @@ def upload(image: Path) -> str:
 
 def _seed(image: Path) -> bytes:
     """The image's own bytes if the service takes them, else the same picture as JPEG."""
-    picture = open_picture(image, "seed image")
+    require_file(image, "seed image")
     content = image.read_bytes()
-    accepted = content.startswith((b"\x89PNG", b"\xff\xd8")) and len(content) <= MAX_BYTES
-    return content if accepted else as_jpeg(picture, 92)
+    if content.startswith((b"\x89PNG", b"\xff\xd8")) and len(content) <= MAX_BYTES:
+        check_picture(content, f"seed image {image}")
+        return content
+    return as_jpeg(open_picture(image, "seed image"), 92)
 
 
 def _to_kie(name: str, content: bytes) -> str:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from cleancut import clean_cuts
 from manifest import Manifest, Piece
 
 SAMPLE_RATE = 48_000
@@ -11,12 +12,17 @@ SAMPLE_RATE = 48_000
 
 @dataclass(frozen=True)
 class Span:
-    """A piece in its place. first: number of its first frame in the film; frames: how many it has."""
+    """A piece in its place.
+
+    first: number of its first frame in the film; frames: how many it has; copied: whether its picture is taken over
+    bit for bit.
+    """
 
     piece: Piece
     first: int
     frames: int
     rate: Fraction
+    copied: bool
 
     @property
     def start(self) -> float:
@@ -40,14 +46,17 @@ class Span:
 
 
 def lay_out(manifest: Manifest) -> list[Span]:
-    """Give each piece the frames that cover its sound: the cut is the first frame edge at or after its end."""
-    spans = []
-    first = 0
-    for piece in manifest.pieces:
-        frames = max(1, math.ceil(round(piece.seconds * manifest.rate, 3)))
-        spans.append(Span(piece, first, frames, manifest.rate))
-        first += frames
-    return spans
+    """Give each piece the frames that cover its sound: the cut is the first frame edge at or after its end.
+
+    Where the picture can be copied, the cut is the first place from there on where the stream may end.
+    """
+    lengths = [max(1, math.ceil(round(piece.seconds * manifest.rate, 3))) for piece in manifest.pieces]
+    cuts = clean_cuts(manifest, lengths)
+    lengths = cuts or lengths
+    return [
+        Span(piece, sum(lengths[:number]), length, manifest.rate, copied=cuts is not None)
+        for number, (piece, length) in enumerate(zip(manifest.pieces, lengths, strict=True))
+    ]
 
 
 def _sample_at(frame: int, rate: Fraction) -> int:

@@ -22,10 +22,10 @@ def kie(addresses):
     return ask
 
 
-@pytest.fixture
-def seed(addresses):
+@pytest.fixture(params=["PNG"])
+def seed(addresses, request):
     out = io.BytesIO()
-    Image.effect_noise((320, 180), 80).convert("RGB").save(out, "PNG")
+    Image.effect_noise((330, 180), 80).convert("RGB").save(out, request.param)
     answer = requests.post(
         f"{addresses['KIE_UPLOAD_URL']}/api/file-stream-upload",
         files={"file": ("seed.png", out.getvalue(), "image/png")},
@@ -42,6 +42,7 @@ def task(seed, prompt="She turns; camera: slow pan", **more):
     return {"model": MODEL, "input": {"prompt": prompt, "image_url": seed, "duration": "10"}, **more}
 
 
+@pytest.mark.parametrize("seed", ["PNG", "JPEG"], indirect=True)
 def test_create_task_ends_in_a_ten_second_clip(kie, seed, control, tmp_path):
     before = kie("GET", "/api/v1/chat/credit").json()["data"]
     ref = kie("POST", "/api/v1/jobs/createTask", task(seed)).json()["data"]["taskId"]
@@ -56,6 +57,7 @@ def test_create_task_ends_in_a_ten_second_clip(kie, seed, control, tmp_path):
     with av.open(str(film)) as opened:
         picture, sound = opened.streams.video[0], opened.streams.audio[0]
         assert (picture.width, picture.height, picture.average_rate, picture.frames) == (1920, 1080, 24, 240)
+        assert (picture.pix_fmt, picture.sample_aspect_ratio, picture.codec_context.color_range) == ("yuv420p", 1, 1)
         assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
         assert opened.duration / 1e6 == pytest.approx(10, abs=0.1)
         assert opened.metadata["comment"].startswith("SIMULATED")
@@ -129,9 +131,10 @@ def test_create_task_wrong_key_and_empty_account(kie, seed, control):
     control.set_credits(100_000)
 
 
-def test_create_task_unreachable_seed_fails_and_gives_credits_back(kie, addresses):
+@pytest.mark.parametrize("seed", ["KIE_UPLOAD_URL", "SANDBOX_CONTROL_URL"])
+def test_create_task_missing_or_unreadable_seed_fails_and_gives_credits_back(kie, addresses, seed):
     before = kie("GET", "/api/v1/chat/credit").json()["data"]
-    gone = f"{addresses['KIE_UPLOAD_URL']}/files/gone.png"
+    gone = f"{addresses[seed]}/"
     ref = kie("POST", "/api/v1/jobs/createTask", task(gone)).json()["data"]["taskId"]
     eventually(lambda: kie("GET", f"/api/v1/jobs/recordInfo?taskId={ref}").json()["data"]["state"] == "fail")
     assert kie("GET", "/api/v1/chat/credit").json()["data"] == before

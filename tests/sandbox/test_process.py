@@ -11,6 +11,7 @@ import requests
 from PIL import Image
 
 from sandbox.client import ControlError, board_properties
+from sandbox.faults import KINDS
 from tests.sandbox.conftest import KEY, ROOT, Process, eventually
 from tests.sandbox.listener import listening
 
@@ -118,3 +119,8 @@ def test_connections_are_kept_open(addresses):
             session.post(addresses["SLACK_WEBHOOK_URL"], json={"text": "x"}, timeout=5)
         (pool,) = session.get_adapter(addresses["SLACK_WEBHOOK_URL"]).poolmanager.pools._container.values()
         assert (pool.num_connections, pool.num_requests) == (1, 3)
+
+
+def test_docs_name_every_kind_of_fault_and_every_address(process):
+    page = (ROOT / "docs" / "sandbox.md").read_text()
+    assert [word for word in [*KINDS, *process.addresses] if f"`{word}`" not in page] == []

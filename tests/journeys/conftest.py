@@ -1,0 +1,116 @@
+"""The whole stack over the test's own database: sandbox vendors, web server and workers as real processes."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from config.rehearsal import Rehearsal, prepare
+from config.stack import CLUSTERS, Stack
+from config.supervisor import Supervisor, free_port
+from production import decisions, flow
+from production.models import Take, Task
+from production.stages import REVIEWS, Stage, Status
+
+LIMIT = 150  # seconds a journey may take on a busy machine; 25 s is usual
+QUICK = {
+    "LEASE_SECONDS": "3",
+    "SWEEP_SECONDS": "0.5",
+    "ASK_SECONDS": "1",
+    "RETRY_MINUTES": "0.02,0.02,0.02,0.02",
+    "WORKERS": "2",
+    "CPU_WORKERS": "1",
+}
+
+
+class Journey:
+    """A running stack, a stage set for videos, and the moves of those who watch it."""
+
+    def __init__(self, stack: Stack, rehearsal: Rehearsal) -> None:
+        self.stack, self.rehearsal, self.sandbox = stack, rehearsal, rehearsal.sandbox
+
+    def queue(self, title: str, **properties: str) -> str:
+        return self.rehearsal.queue(title, f"Everything about {title}", **properties)
+
+    def task(self, page_id: str) -> Task | None:
+        return Task.objects.select_related("channel").filter(page_id=page_id).first()
+
+    def watch(self, until: Callable[[], bool], what: str) -> None:
+        """Let the stack run until something holds; fails with the state of things when it takes too long."""
+        deadline = time.monotonic() + LIMIT
+
+        def holds() -> bool:
+            assert time.monotonic() < deadline, f"no {what} within {LIMIT} s: {self.state()}"
+            return until()
+
+        self.stack.supervisor.run(until=holds)
+
+    def approving(self, page_id: str, until: Callable[[Task], bool]) -> Callable[[], bool]:
+        """A reviewer who says yes at every open gate."""
+
+        def look() -> bool:
+            task = self.task(page_id)
+            if task is None:
+                return False
+            gate = REVIEWS.get(Status(task.status))
+            if gate and not until(task) and flow.is_gate_open(task, gate):
+                decisions.approve(task, by="reviewer", user=self.rehearsal.operator)
+            return until(task)
+
+        return look
+
+    def watch_to(self, page_id: str, *statuses: Status) -> Task:
+        """To one of these statuses, and until Notion has heard of it."""
+        self.watch(
+            self.approving(page_id, lambda task: task.status in statuses and task.tell_at is None),
+            " or ".join(status.label for status in statuses),
+        )
+        task = self.task(page_id)
+        assert task
+        return task
+
+    def kill_workers(self) -> None:
+        """SIGKILL both clusters: command, sentinel, pool and all."""
+        for name in CLUSTERS:
+            with suppress(ProcessLookupError):
+                os.kill(self.stack.supervisor.children[name].process.pid, signal.SIGKILL)
+
+    def kill_scripts(self, takes: list[Take]) -> None:
+        """SIGKILL the process groups of these takes' scripts."""
+        for take in takes:
+            for pid in self.stack.folder.glob(f"workspaces/*/*/takes/{take.pk}/{take.token}/pid"):
+                with suppress(ProcessLookupError, ValueError):
+                    os.killpg(int(pid.read_text()), signal.SIGKILL)
+
+    def in_flight(self, task: Task, stage: Stage) -> list[Take]:
+        return [take for take in task.takes.in_flight() if take.piece.stage == stage.name]
+
+    def state(self) -> str:
+        tasks = [f"{task} {task.status}" for task in Task.objects.all()]
+        takes = [f"{t.name} {t.state} {t.attempt} {t.error}" for t in Take.objects.exclude(state=Take.State.DONE)]
+        return f"{tasks} {takes}"
+
+
+@pytest.fixture
+def journey(transactional_db: None, tmp_path: Path, settings: Settings) -> Iterator[Callable[..., Journey]]:
+    """`journey(clips=2, **settings)` starts a stack; it is ended with the test, whatever happened."""
+    with Supervisor(tmp_path / "logs", grace=3, say=lambda line: None) as supervisor:
+
+        def start(*, clips: int, **changed: str) -> Journey:
+            database = connection.settings_dict
+            url = f"postgres://{database['USER']}@/{database['NAME']}?host={database['HOST']}"
+            shared = {name: os.environ[name] for name in ("SECRET_KEY", "ENCRYPTION_KEY")}
+            stack = Stack(tmp_path, free_port(), supervisor, settings=shared | QUICK | changed)
+            stack.start_sandbox()
+            stack.find_settings(url)
+            stack.serve()
+            rehearsal = prepare(stack.control, stack.url, clips=clips, password="secret of the test")
+            return Journey(stack, rehearsal)
+
+        yield start

@@ -1,0 +1,99 @@
+"""From a signed webhook to a published video, told by the vendors' own books."""
+
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+
+import av
+import pytest
+
+from production import outbox, workspace
+from production.models import LedgerEntry, NotionEvent, Take, Task
+from production.stages import STAGES, Status, Verb
+from tests.journeys.conftest import Journey
+from tests.media import loudness
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+
+S = Status
+WAY = [
+    S.QUEUED, S.CLAIMED, S.GENERATING_ASSETS, S.ASSETS_READY, S.ASSETS_APPROVED, S.GENERATING_COMPOSITES,
+    S.COMPOSITES_READY, S.GENERATING_VIDEO, S.VIDEO_READY, S.VIDEO_APPROVED, S.GENERATING_AUDIO, S.AUDIO_READY,
+    S.AUDIO_APPROVED, S.GENERATING_SFX, S.SFX_READY, S.ASSEMBLING, S.ASSEMBLY_READY, S.FINAL_REVIEW, S.APPROVED,
+    S.UPLOADING, S.PUBLISHED,
+]  # fmt: skip
+
+
+def test_journey_from_row_to_youtube(journey: Callable[..., Journey]) -> None:
+    run = journey(clips=2)
+    page_id = run.queue("Why cats purr", **{"Story Direction": "From the throat to the heart"})
+    task = run.watch_to(page_id, S.PUBLISHED)
+
+    moved = [change.after for change in task.changes.all() if change.before != change.after]
+    assert moved == WAY
+    assert_film(task)
+    assert_books(run, task)
+    assert_notion(run, task, page_id)
+    assert set(task.takes.values_list("state", flat=True)) == {Take.State.DONE}
+    assert not task.takes.filter(simulated=False).exists()
+
+
+def assert_film(task: Task) -> None:
+    film = workspace.canonical(task.takes.get(kind="film"), "film")
+    spoken = sum(take.seconds or 0 for take in task.takes.filter(kind="narration"))
+    with av.open(str(film)) as media:
+        picture, sound = media.streams.video[0], media.streams.audio[0]
+        assert (picture.codec.name, picture.pix_fmt, picture.width, picture.height) == ("h264", "yuv420p", 1920, 1080)
+        assert (sound.codec.name, sound.rate) == ("aac", 48000)
+        lengths = [float(stream.duration * stream.time_base) for stream in (picture, sound)]
+        frame = 1 / float(picture.average_rate)
+    assert abs(lengths[0] - lengths[1]) <= frame
+    assert abs(lengths[0] - spoken) <= 2 * frame * task.clips.count()
+    integrated, peak = loudness(film)
+    assert abs(integrated + 14) <= 0.5
+    assert peak <= -1.5 + 0.1
+
+
+def assert_books(run: Journey, task: Task) -> None:
+    """Each paid call once, at the vendors and in our ledger alike."""
+    paid = run.sandbox.paid()
+    assert (
+        max(Counter((call["vendor"], call["operation"], call["digest"] or call["ref"]) for call in paid).values()) == 1
+    )
+    made = task.takes.filter(kind__in=["plan", "image", "clip", "narration", "sound"]).count()
+    assert len(paid) == LedgerEntry.objects.filter(take__task=task).count() == made == 1 + 4 + 2 + 2 + 2
+    assert set(LedgerEntry.objects.values_list("state", flat=True)) == {LedgerEntry.State.SETTLED}
+    assert [video["sha256"] for video in run.sandbox.videos()] == [task.takes.get(kind="film").sha256]
+    assert run.sandbox.videos()[0]["status"]["privacyStatus"] == "private"
+    clips = [call for call in paid if call["vendor"] == "kie"]
+    booked = LedgerEntry.objects.filter(take__kind="clip").values_list("actual_usd", flat=True)
+    assert sum(booked) == Decimal(str(sum(call["usd"] for call in clips)))
+
+
+def assert_notion(run: Journey, task: Task, page_id: str) -> None:
+    row = run.sandbox.page(page_id)["properties"]
+    assert row["Status"] == "Published"
+    assert row["YouTube URL"] == task.youtube_url
+    assert row["Error Log"] in (None, "")
+    assert round(row["Cost"], 4) == float(round(outbox.cost(task), 4))
+    assert NotionEvent.objects.filter(author="bot", state=NotionEvent.State.IGNORED).exists()
+
+
+def test_journey_retry_redoes_only_what_is_missing(journey: Callable[..., Journey]) -> None:
+    """One picture is refused: the rest is kept, the row says why, a retry buys that one and no other."""
+    from production import decisions
+
+    run = journey(clips=2)
+    run.sandbox.plan_fault("gemini", "refuse", operation="generateContent", match="white background", times=1)
+    page_id = run.queue("The refused portrait")
+    task = run.watch_to(page_id, S.ASSET_ERROR)
+    assert task.takes.filter(state=Take.State.FAILED).count() == 1
+    row = run.sandbox.page(page_id)["properties"]
+    assert row["Status"] == "Asset Error"
+    assert "image" in row["Error Log"]
+    run.watch(lambda: bool([c for c in run.sandbox.calls("slack") if c["accepted"]]), "Slack message")
+    before = len(run.sandbox.paid("gemini"))
+    decisions.retry(task, by="operator")
+    run.watch(run.approving(page_id, lambda task: task.status == S.ASSETS_READY), "images")
+    assert len(run.sandbox.paid("gemini")) == before + 1
+    assert task.changes.filter(verb=Verb.RETRY, stage=STAGES[0].name).exists()

@@ -1,0 +1,199 @@
+import json
+import re
+from fractions import Fraction
+
+import av
+import pytest
+
+from tests.scripts.conftest import ffmpeg, picture
+
+FRAME = 1 / 24
+
+
+def write_manifest(folder, clips, **keys):
+    path = folder / "manifest.json"
+    numbered = [{"clip_number": number} | {field: str(path) for field, path in clip.items()} for number, clip in clips]
+    path.write_text(json.dumps({"clips": numbered, **keys}))
+    return path
+
+
+def assemble(run, folder, clips, **keys):
+    manifest = write_manifest(folder, clips, **keys)
+    return run("assemble_video.py", "--manifest", manifest, "--output", folder / "film.mp4")
+
+
+def frame_times(path):
+    with av.open(str(path)) as container:
+        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+
+
+def sound_length(path):
+    with av.open(str(path)) as container:
+        return sum(frame.samples for frame in container.decode(audio=0)) / 48_000
+
+
+def loudness(path):
+    log = ffmpeg("-i", path, "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-")
+    return float(re.findall(r"I:\s+(-?[\d.]+) LUFS", log)[-1]), float(re.findall(r"Peak:\s+(-?[\d.]+) dBFS", log)[-1])
+
+
+def pixel(path, second, x, y):
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            if float(frame.pts * frame.time_base) >= second:
+                return frame.to_image().getpixel((x, y))
+    return None
+
+
+@pytest.fixture(scope="module")
+def film(media, tmp_path_factory):
+    """One film of three clips, shared by the tests that look at it: a short narration, a long one, a foreign clip."""
+    from tests.scripts.conftest import run_script
+
+    folder = tmp_path_factory.mktemp("film")
+    clips = [
+        (2, {"video": media / "clip.mp4", "audio": media / "long.wav", "sfx": media / "noise.mp3"}),
+        (1, {"video": media / "clip.mp4", "audio": media / "short.wav", "sfx": media / "noise.mp3"}),
+        (3, {"video": media / "small.mp4", "audio": media / "short.wav"}),
+    ]
+    manifest = write_manifest(folder, clips)
+    outcome = run_script("assemble_video.py", "--manifest", manifest, "--output", folder / "film.mp4")
+    assert outcome.code == 0, outcome.stdout + outcome.stderr
+    return folder / "film.mp4", outcome
+
+
+def test_assemble_video_has_the_promised_streams(film):
+    path, _ = film
+    with av.open(str(path)) as container:
+        (video,), (audio,) = container.streams.video, container.streams.audio
+        assert (video.codec.name, video.pix_fmt, video.width, video.height) == ("h264", "yuv420p", 1920, 1080)
+        assert video.average_rate == Fraction(24)
+        assert (audio.codec.name, audio.rate, audio.layout.name) == ("aac", 48_000, "stereo")
+    head = path.read_bytes()[:4096]
+    assert head.index(b"moov") < 100, "faststart puts the index before the media"
+
+
+def test_assemble_video_cuts_each_clip_at_its_narration(film):
+    path, outcome = film
+    frames = 37 + 101 + 37  # 1.51 s, 4.2 s and 1.51 s at 24 frames a second, each to the next frame
+    times = frame_times(path)
+    assert len(times) == frames
+    assert times == pytest.approx([number * FRAME for number in range(frames)], abs=0.001)
+    assert sound_length(path) == pytest.approx(frames * FRAME, abs=FRAME)
+    assert outcome.the("film")["frames"] == frames
+
+
+def test_assemble_video_holds_the_last_frame_and_says_so(film):
+    path, outcome = film
+    assert (outcome.the("warning")["piece"], outcome.the("warning")["held"]) == ("clip 2", pytest.approx(1.2, abs=0.05))
+    start = 37 * FRAME
+    moving = [pixel(path, start + second, 960, 540) for second in (0.5, 1.0, 1.5, 2.0)]
+    held = {pixel(path, start + second, 960, 540) for second in (3.2, 3.6, 4.0)}
+    assert len(set(moving)) > 1
+    assert max(max(channel) - min(channel) for channel in zip(*held, strict=True)) < 12
+
+
+def test_assemble_video_meets_loudness_and_true_peak(film):
+    path, _ = film
+    integrated, true_peak = loudness(path)
+    assert integrated == pytest.approx(-14, abs=0.5)
+    assert true_peak <= -1.5
+
+
+def test_assemble_video_ignores_the_sound_of_a_clip(film):
+    path, _ = film
+    log = ffmpeg(
+        "-i", path, "-af", "highpass=f=2800,highpass=f=2800,lowpass=f=3200,volumedetect", "-ss", 5.8, "-f", "null", "-"
+    )
+    assert float(re.search(r"mean_volume: (-?[\d.]+)", log)[1]) < -40, "the clip's own 3 kHz tone is in the film"
+
+
+def test_assemble_video_reports_progress_to_the_end(film):
+    _, outcome = film
+    assert [(entry["done"], entry["of"]) for entry in outcome.all("progress")] == [(done, 8) for done in range(1, 9)]
+    assert outcome.all("sending") == []
+
+
+@pytest.mark.parametrize(("size", "copied"), [("640x360", False), ("1920x1080", True)])
+def test_assemble_video_keeps_flash_and_click_together(run, tmp_path, size, copied):
+    flash = f"color=black:s={size}:r=24:d=2,drawbox=c=white:t=fill:enable='between(n,24,24)'"
+    coder = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+    ffmpeg("-f", "lavfi", "-i", flash, *coder, tmp_path / "flash.mp4")
+    click = "aevalsrc='if(between(t,1,1.01),0.8*sin(2000*PI*t),0.0005*sin(300*t))':d=2:s=48000"
+    ffmpeg("-f", "lavfi", "-i", click, tmp_path / "click.wav")
+    clip = {"video": tmp_path / "flash.mp4", "audio": tmp_path / "click.wav"}
+    outcome = assemble(run, tmp_path, [(1, clip), (2, clip), (3, clip)])
+    assert (outcome.code, outcome.the("film")["copied"]) == (0, copied)
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        light = [(float(frame.pts * frame.time_base), bytes(frame.planes[0])[0]) for frame in container.decode(video=0)]
+    flashes = [time for time, brightness in light if brightness > 128]
+    log = ffmpeg("-i", tmp_path / "film.mp4", "-af", "silencedetect=n=-25dB:d=0.2", "-f", "null", "-")
+    clicks = [float(end) for end in re.findall(r"silence_end: ([\d.]+)", log)][:3]
+    assert len(flashes) == 3
+    assert clicks == pytest.approx(flashes, abs=FRAME)
+
+
+def packets(path):
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def test_assemble_video_copies_the_picture_bit_for_bit(run, media, tmp_path):
+    source = ("-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=24", "-t", 3, "-pix_fmt", "yuv420p")
+    ffmpeg(*source, "-c:v", "libx264", "-preset", "ultrafast", "-bf", 3, tmp_path / "clip.mp4")
+    clip = {"video": tmp_path / "clip.mp4", "audio": media / "short.wav"}
+    outcome = assemble(run, tmp_path, [(1, clip), (2, clip)])
+    assert (outcome.code, outcome.the("film")["copied"]) == (0, True)
+    whole, film = packets(tmp_path / "clip.mp4"), packets(tmp_path / "film.mp4")
+    length = len(film) // 2
+    assert 37 <= length <= 40, "the narration needs 37 frames, a clean cut lies at most three later"
+    assert film == whole[:length] * 2
+    assert frame_times(tmp_path / "film.mp4") == pytest.approx(
+        [place * FRAME for place in range(2 * length)], abs=0.001
+    )
+    assert sound_length(tmp_path / "film.mp4") == pytest.approx(2 * length * FRAME, abs=FRAME)
+
+
+def test_assemble_video_adds_intro_watermark_fade_and_captions(run, media, tmp_path):
+    (tmp_path / "mark.png").write_bytes(picture((200, 100), "red"))
+    words = [["Up", 0.0, 0.3], ["the", 0.3, 0.5], ["stairs.", 0.5, 1.0]]
+    clip = {"clip_number": 1, "video": str(media / "clip.mp4"), "audio": str(media / "short.wav"), "words": words}
+    spread = {"clip_number": 2, "video": str(media / "clip.mp4"), "audio": str(media / "short.wav"), "text": "No times"}
+    keys = {"intro": media / "small.mp4", "watermark": tmp_path / "mark.png", "captions": tmp_path / "film.srt"}
+    manifest = {
+        "clips": [clip, spread],
+        "fade": 0.5,
+        "loudness": -16,
+        **{name: str(path) for name, path in keys.items()},
+    }
+    (tmp_path / "m.json").write_text(json.dumps(manifest))
+    film = tmp_path / "film.mp4"
+    outcome = run("assemble_video.py", "--manifest", tmp_path / "m.json", "--output", film)
+    assert outcome.code == 0, outcome.stdout
+    assert max(pixel(film, 0, 960, 540)) < 24
+    red, green, blue = pixel(film, 2.5, 1920 - 48 - 100, 1080 - 48 - 50)
+    assert (red > 200, green < 60, blue < 60) == (True, True, True)
+    assert loudness(film)[0] == pytest.approx(-16, abs=0.5)
+    captions = (tmp_path / "film.srt").read_text().split("\n\n")
+    assert captions[0] == "1\n00:00:02,000 --> 00:00:03,000\nUp the stairs."
+    assert captions[1].splitlines()[1:] == ["00:00:03,542 --> 00:00:05,052", "No times"]
+
+
+def test_assemble_video_names_what_is_wrong_and_leaves_nothing(run, media, tmp_path):
+    (tmp_path / "junk.mp4").write_bytes(b"no media at all")
+    ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "0", "-c:a", "pcm_s16le", tmp_path / "empty.wav")
+    good = {"video": media / "clip.mp4", "audio": media / "short.wav"}
+    for clips, word in (
+        ([], "clips"),
+        ([(1, good), (1, good)], "clip_number 1"),
+        ([(1, good), (2, good | {"video": tmp_path / "junk.mp4"})], "clip 2: video"),
+        ([(1, good | {"audio": tmp_path / "absent.mp3"})], "absent.mp3"),
+        ([(1, good | {"audio": tmp_path / "empty.wav"})], "empty.wav"),
+        ([(1, good | {"sfx": "relative.mp3"})], "clip 1: sfx"),
+        ([("one", good)], "clip_number"),
+    ):
+        outcome = assemble(run, tmp_path, clips)
+        assert (outcome.code, outcome.names, outcome.the("error")["kind"]) == (1, ["started", "error"], "permanent")
+        assert word in outcome.the("error")["message"]
+        assert "\n" not in outcome.the("error")["message"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["empty.wav", "junk.mp4", "manifest.json"]
