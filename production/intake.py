@@ -18,6 +18,7 @@ from production import decisions, lifecycle, notion
 from production.broker import ring
 from production.errors import Kind, NotHereError, Trouble
 from production.models import NotionBoard, NotionEvent, Priority, Task
+from production.outside import storable
 from production.stages import Status
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ def confirm(board: NotionBoard, *, by: str) -> None:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body)
+        said = storable(json.loads(body))
     except (ValueError, RecursionError) as error:
         raise MalformedError("not JSON") from error
     if not isinstance(said, dict):

@@ -17,6 +17,7 @@ from notion_client import Client
 from notion_client.errors import APIResponseError, HTTPResponseError, RequestTimeoutError
 
 from production.errors import Kind, NotHereError, Trouble
+from production.outside import storable
 
 CHUNK = 2000  # characters a rich text element takes [Notion request limits]
 MOST_CHUNKS = 100  # elements an array takes
@@ -123,7 +124,7 @@ def _text(value: Any, most: int) -> str:
         return ""
     parts = value.get(value.get("type", ""), [])
     text = "".join(str(part.get("plain_text", "")) for part in parts) if isinstance(parts, list) else ""
-    return text.replace("\x00", "").strip()[:most]
+    return str(storable(text)).strip()[:most]
 
 
 def _choice(value: Any) -> str:
