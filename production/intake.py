@@ -208,4 +208,4 @@ def _again_later(event: NotionEvent, trouble: Trouble) -> None:
         due_at=timezone.now() + dt.timedelta(seconds=pause),
         outcome=f"try {event.tries}: {trouble.message}"[:500],
     )
-    log.warning("intake_event_failed", event=event.pk, tries=event.tries, reason=trouble.message)
+    log.warning("intake_event_failed", notion_event=event.pk, tries=event.tries, reason=trouble.message)
