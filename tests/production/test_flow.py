@@ -82,7 +82,7 @@ def test_start_waiting_fills_the_channels_slots_and_no_more():
 
 def test_start_waiting_later_stages_and_high_priority_first():
     channel = make_channel(max_concurrent=2)
-    late = make_production(Status.AUDIO_APPROVED, channel=channel, priority=3)
+    late = make_production(Status.AUDIO_APPROVED, channel=channel, priority=3, clips=1, assets=2)
     low, high = (make_task(Status.QUEUED, channel=channel, priority=priority) for priority in (3, 1))
     flow.start_waiting(channel.pk)
     assert fresh(late).status == Status.GENERATING_SFX
@@ -158,7 +158,7 @@ def test_settle_the_last_piece_ends_the_stage_once():
 @pytest.mark.parametrize("gated", [True, False], ids=["gate", "no gate"])
 def test_finish_stops_at_the_channels_gates_only(do, stage, gated):
     channel = make_channel(gates=[stage.name] if gated else [])
-    task = make_production(stage.running, channel=channel)
+    task = make_production(stage.running, channel=channel, clips=1, assets=2)
     make_stage(task, stage)
     do(flow.advance_by_id, task.pk)
     if gated:
@@ -168,7 +168,7 @@ def test_finish_stops_at_the_channels_gates_only(do, stage, gated):
 
 
 def test_finish_assembly_waits_for_a_person_whatever_the_channel_says(do):
-    task = make_production(Status.ASSEMBLING, channel=make_channel(gates=[]))
+    task = make_production(Status.ASSEMBLING, channel=make_channel(gates=[]), clips=1, assets=2)
     make_stage(task, STAGE["assembly"])
     do(flow.advance_by_id, task.pk)
     assert fresh(task).status == Status.FINAL_REVIEW
@@ -333,7 +333,7 @@ def test_settle_unknown_below_the_limit_is_written_off_and_made_again():
 
 
 def test_settle_unknown_above_the_limit_is_for_a_person():
-    task = running(Status.GENERATING_VIDEO, clips=1)
+    task = running(Status.GENERATING_VIDEO, clips=1, assets=2)
     take = settle(claim("video"), Trouble(Kind.UNKNOWN, "reply lost"))
     flow.give_up_asking(take.pk)
     assert fresh(take).state == State.UNKNOWN, "the provider may still call back"
@@ -358,7 +358,7 @@ def test_give_up_asking_a_cancelled_task_waits():
 
 
 def render(task: Task | None = None) -> Take:
-    running(Status.GENERATING_VIDEO, clips=1) if task is None else None
+    running(Status.GENERATING_VIDEO, clips=1, assets=2) if task is None else None
     return settle(claim("video"), ref="job-1")
 
 
@@ -485,7 +485,7 @@ def test_submit_after_a_change_replaces_what_failed(do):
 
 
 def test_send_back_tries_again_what_failed(do):
-    task = make_production(Status.GENERATING_SFX, clips=1)
+    task = make_production(Status.GENERATING_SFX, clips=1, assets=2)
     flow.advance(task)
     settle(claim("voice"), Trouble(Kind.PERMANENT, "no answer"))
     assert fresh(task).status == Status.AUDIO_ERROR

@@ -15,6 +15,28 @@ from tests.factories import make_channel, make_task
 ILLEGAL = sorted({(a, b) for a in Status for b in Status if a != b} - legal_pairs())
 
 
+TRY_EVERY_STATUS = f"""
+    CREATE TEMPORARY TABLE refused (task bigint, status text) ON COMMIT DROP;
+    DO $$
+    DECLARE
+        task record;
+        wanted text;
+    BEGIN
+        FOR task IN SELECT id, status FROM production_task LOOP
+            FOREACH wanted IN ARRAY '{{{",".join(Status.values)}}}'::text[] LOOP
+                BEGIN
+                    UPDATE production_task SET status = wanted WHERE id = task.id;
+                    RAISE EXCEPTION 'allowed';
+                EXCEPTION
+                    WHEN check_violation THEN INSERT INTO refused VALUES (task.id, wanted);
+                    WHEN raise_exception THEN NULL;
+                END;
+            END LOOP;
+        END LOOP;
+    END $$;
+"""
+
+
 # ---------------------------------------------------------------- moves
 
 
@@ -177,11 +199,13 @@ def test_database_refuses_a_status_that_is_none_of_the_26():
 
 @pytest.mark.django_db
 def test_database_refuses_every_illegal_pair():
-    """All 26 x 26 pairs against the trigger's own text, in one statement a pair that is legal nowhere."""
-    by_status = {status: make_task(status) for status in {before for before, _ in ILLEGAL}}
-    for before, after in ILLEGAL:
-        with pytest.raises(IntegrityError, match=f"{before} to {after}"), transaction.atomic():
-            Task.objects.filter(pk=by_status[before].pk).update(status=after)
+    """All 26 x 26 pairs but the legal ones, tried within the database: 600 round trips would be slow."""
+    tasks = {make_task(status).pk: status for status in {before for before, _ in ILLEGAL}}
+    with connection.cursor() as cursor:
+        cursor.execute(TRY_EVERY_STATUS)
+        cursor.execute("SELECT task, status FROM refused")
+        refused = {(tasks[task], Status(status)) for task, status in cursor.fetchall()}
+    assert refused == set(ILLEGAL)
 
 
 @pytest.mark.django_db

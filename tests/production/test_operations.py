@@ -167,7 +167,7 @@ def test_tick_starts_waiting_tasks_and_rings_for_rows(tick):
 
 
 def test_tick_ends_a_stage_whose_end_was_missed(tick):
-    task = make_production(Status.GENERATING_SFX)
+    task = make_production(Status.GENERATING_SFX, clips=1, assets=2)
     make_stage(task, STAGE["sfx"])
     tick()
     task.refresh_from_db()
@@ -179,7 +179,7 @@ def test_tick_ends_a_stage_whose_end_was_missed(tick):
 
 
 def test_tick_decides_about_unknown_takes(tick):
-    task = make_production(Status.GENERATING_SFX)
+    task = make_production(Status.GENERATING_SFX, clips=1, assets=2)
     flow.advance(task)
     take = task.takes.filter(kind="sound").first()
     Take.objects.filter(pk=take.pk).update(state=State.UNKNOWN, attempt=1)
@@ -189,8 +189,8 @@ def test_tick_decides_about_unknown_takes(tick):
 
 
 def test_tick_removes_old_workspaces_of_published_tasks_only(tick, settings: Settings):
-    done, young = make_production(Status.PUBLISHED), make_production(Status.PUBLISHED)
-    failed = make_production(Status.UPLOAD_ERROR)
+    statuses = (Status.PUBLISHED, Status.PUBLISHED, Status.UPLOAD_ERROR)
+    done, young, failed = (make_production(status, clips=1, assets=2) for status in statuses)
     Task.objects.exclude(pk=young.pk).update(status_since=timezone.now() - settings.WORKSPACE_KEEP - HOUR)
     tick()
     assert [workspace.folder(task).exists() for task in (done, young, failed)] == [False, True, True]
@@ -319,6 +319,6 @@ def test_check_keys_of_the_vendors_that_are_real(settings: Settings):
 
 
 def test_cancelled_task_is_no_idle_task():
-    task = make_production(Status.GENERATING_SFX)
+    task = make_production(Status.GENERATING_SFX, clips=1, assets=2)
     decisions.cancel(task, by="ada")
     assert sweep._idle_tasks() == []

@@ -14,7 +14,7 @@ from tests.production.vendors import process, vendors  # noqa: F401 - fixtures
 @pytest.fixture
 def account(vendors: SandboxClient, db: None) -> YouTubeAccount:  # noqa: F811
     """A channel whose final video is approved, connected to its own YouTube channel."""
-    task = make_production(Status.APPROVED)
+    task = make_production(Status.APPROVED, clips=1, assets=2)
     token = f"sandbox-refresh-{next(NUMBERS)}"
     channel_id = f"UC-{token}"
     vendors.set_account(token, channel_id, str(task.channel))
