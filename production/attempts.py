@@ -148,8 +148,8 @@ def _phase(take: Take) -> dict[str, str]:
 
 def _beat(runs: dict[Run, Take]) -> None:
     for run, take in runs.items():
-        said = next((e for e in reversed(runner.events(run.order.folder, run.order.secrets)) if e["event"] == "progress"), None)
-        take.progress = f"{said.get('done')}/{said.get('of')}"[:20] if said else ""
+        said = [e for e in runner.events(run.order.folder, run.order.secrets) if e["event"] == "progress"]
+        take.progress = f"{said[-1].get('done')}/{said[-1].get('of')}"[:20] if said else ""
     takes.renew(runs.values())
 
 
