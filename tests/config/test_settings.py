@@ -77,11 +77,11 @@ def test_settings_read_the_dotenv_file_that_is_named(tmp_path):
 
 def test_settings_are_typed(read):
     plain = read()
-    assert (plain.LEASE, plain.RETRY_MINUTES, plain.DEBUG) == (dt.timedelta(seconds=30), (1, 5, 15, 60), False)
-    assert plain.TEXT_USD_PER_MILLION == (Decimal("0.30"), Decimal("2.50"))
+    assert (dt.timedelta(seconds=30), (1, 5, 15, 60), False) == (plain.LEASE, plain.RETRY_MINUTES, plain.DEBUG)
+    assert (Decimal("0.30"), Decimal("2.50")) == plain.TEXT_USD_PER_MILLION
     changed = read(LEASE_SECONDS="5", RETRY_MINUTES="0.1,2", DEBUG="on", GEMINI_TEXT_USD_PER_MILLION="1,2.5")
-    assert (changed.LEASE, changed.RETRY_MINUTES, changed.DEBUG) == (dt.timedelta(seconds=5), (0.1, 2.0), True)
-    assert changed.TEXT_USD_PER_MILLION == (Decimal(1), Decimal("2.5"))
+    assert (dt.timedelta(seconds=5), (0.1, 2.0), True) == (changed.LEASE, changed.RETRY_MINUTES, changed.DEBUG)
+    assert (Decimal(1), Decimal("2.5")) == changed.TEXT_USD_PER_MILLION
 
 
 def test_settings_of_https_are_strict(read):
@@ -103,7 +103,7 @@ def test_settings_go_to_the_vendors_by_default(read):
 
 def test_settings_take_several_encryption_keys(read):
     key = GOOD["ENCRYPTION_KEY"]
-    assert read(ENCRYPTION_KEY=f"{key},{key}").ENCRYPTION_KEYS == [key, key]
+    assert [key, key] == read(ENCRYPTION_KEY=f"{key},{key}").ENCRYPTION_KEYS
 
 
 def test_every_name_that_is_read_stands_in_the_example():

@@ -3,14 +3,13 @@
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from production import decisions, dispatch, flow, jobs, ledger, lifecycle, outbox, recipes, takes, workspace
+from production import decisions, dispatch, flow, jobs, lifecycle, outbox, recipes, takes, workspace
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
 from production.models import Alert, Approval, LedgerEntry, Take, Task
@@ -550,5 +549,3 @@ def test_settle_in_jobs_survives_a_stale_take():
     late.holder = "somebody"
     jobs._settle(late, Outcome(ref="job-2"))
     assert fresh(take).ref == "job-1"
-
-

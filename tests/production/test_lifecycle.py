@@ -131,12 +131,18 @@ def test_lock_reads_the_task_with_its_channel(django_assert_num_queries):
 
 
 def refuse(task: Task, status: Status, *, raw: bool) -> None:
+    write = write_by_sql if raw else write_by_update
     with pytest.raises(DatabaseError, match=r"illegal move|behind lifecycle"), transaction.atomic():
-        if raw:
-            with connection.cursor() as cursor:
-                cursor.execute("UPDATE production_task SET status = %s WHERE id = %s", [status, task.pk])
-        else:
-            Task.objects.filter(pk=task.pk).update(status=status)
+        write(task, status)
+
+
+def write_by_sql(task: Task, status: Status) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE production_task SET status = %s WHERE id = %s", [status, task.pk])
+
+
+def write_by_update(task: Task, status: Status) -> None:
+    Task.objects.filter(pk=task.pk).update(status=status)
 
 
 @pytest.mark.parametrize("raw", [False, True], ids=["update", "sql"])
@@ -166,9 +172,14 @@ def test_database_refuses_a_status_backed_by_an_old_change(committed):
 
 def test_database_refuses_a_change_of_another_task(committed):
     task, other = make_task(Status.QUEUED), make_task(Status.QUEUED)
-    with pytest.raises(DatabaseError, match="behind lifecycle"), transaction.atomic():
+
+    @transaction.atomic
+    def move_one_and_write_the_other() -> None:
         lifecycle.move(other, Verb.CLAIM, by="system")
-        Task.objects.filter(pk=task.pk).update(status=Status.CLAIMED)
+        write_by_update(task, Status.CLAIMED)
+
+    with pytest.raises(DatabaseError, match="behind lifecycle"):
+        move_one_and_write_the_other()
     other.refresh_from_db()
     assert other.status == Status.QUEUED
 
@@ -213,5 +224,3 @@ def test_database_allows_one_unfinished_task_a_page():
     first = make_task(page_id="the-page")
     with pytest.raises(IntegrityError), transaction.atomic():
         make_task(page_id="the-page", channel=first.channel)
-
-
