@@ -57,11 +57,10 @@ class TokenInline(TabularInline):  # type: ignore[misc] # unfold has no types
 
     @admin.display(description="Stored")
     def stored(self, token: Token) -> SafeString | str:
-        return format_html(
-            'set, <time class="ago" datetime="{}">{:%Y-%m-%d %H:%M} UTC</time>',
-            token.updated.isoformat(),
-            token.updated,
-        )
+        """When, never what."""
+        if not token.pk:
+            return "–"
+        return format_html('set <time class="ago" datetime="{}"></time>', token.updated.isoformat())
 
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
