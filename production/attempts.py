@@ -1,5 +1,6 @@
 """One attempt of a take: its order is written out, its script started (or found again), watched, and judged."""
 
+import datetime as dt
 import json
 import socket
 from collections.abc import Iterator
@@ -17,9 +18,9 @@ from production import probe, runner, takes, workspace
 from production.errors import Kind, Trouble
 from production.models import Take
 from production.runner import Order, Report, Run
-from production.stages import Piece
 
 log = structlog.get_logger(__name__)
+CALL_LEASE = dt.timedelta(seconds=130)  # longer than a function of ours is silent: one request, 10 + 90 s
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ def carry_out(claimed: list[Take], *, seconds: float) -> Iterator[tuple[Take, Ou
 
     Scripts that still run after `seconds` go on by themselves: their claims are let go, the next ring adopts them.
     """
-    for take in [take for take in claimed if not take.piece.is_script]:
-        yield take, _call(take)
+    calls = [take for take in claimed if not take.piece.is_script]
+    for number, take in enumerate(calls):
+        yield take, _call(take, calls[number:])
     runs: dict[Run, Take] = {}
     for take in [take for take in claimed if take.piece.is_script]:
         try:
@@ -50,7 +52,8 @@ def carry_out(claimed: list[Take], *, seconds: float) -> Iterator[tuple[Take, Ou
     for run in runner.watch(list(runs), seconds=seconds, beat=lambda: _beat(runs)):
         take = runs.pop(run)
         yield take, judge(take, run.report())
-    for take in runs.values():
+    for run, take in runs.items():
+        run.leave()
         takes.let_go(take)
 
 
@@ -81,7 +84,7 @@ def _start(take: Take) -> Run:
     if found := runner.find(order):
         return found
     if take.host != socket.gethostname():
-        raise _gone(take.piece, f"Its machine {take.host} is lost")
+        raise _gone(take, f"Its machine {take.host} is lost")
     try:
         return runner.start(order)
     except FileNotFoundError as error:
@@ -145,13 +148,15 @@ def _phase(take: Take) -> dict[str, str]:
 
 def _beat(runs: dict[Run, Take]) -> None:
     for run, take in runs.items():
-        said = next((e for e in reversed(runner.events(run.order.folder)) if e["event"] == "progress"), None)
+        said = next((e for e in reversed(runner.events(run.order.folder, run.order.secrets)) if e["event"] == "progress"), None)
         take.progress = f"{said.get('done')}/{said.get('of')}"[:20] if said else ""
     takes.renew(runs.values())
 
 
-def _call(take: Take) -> Outcome:
-    """Pieces that are made by a function of ours. It gets `beat`, to be called at least every few seconds.
+def _call(take: Take, held: list[Take]) -> Outcome:
+    """Pieces that are made by a function of ours. It gets `beat`, to be called between its requests.
+
+    `held` are the claims to keep meanwhile: this one and those whose turn comes after it.
 
     Its folder tells that it was begun before: then its result is there, or it can resume, or nobody knows.
     """
@@ -160,10 +165,11 @@ def _call(take: Take) -> Outcome:
     if output.exists():
         return Outcome(output=output, result=json.loads(output.read_text()))
     if not take.piece.resumes and (folder.exists() or take.host != socket.gethostname()):
-        return Outcome(trouble=_gone(take.piece, "Its worker was killed during the call"))
+        return Outcome(trouble=_gone(take, "Its worker was killed during the call"))
     folder.mkdir(parents=True, exist_ok=True)
+    takes.renew(held, CALL_LEASE)
     try:
-        result, usd = import_string(take.piece.does)(take, lambda: takes.renew([take]))
+        result, usd = import_string(take.piece.does)(take, lambda: takes.renew(held, CALL_LEASE))
     except Trouble as trouble:
         return Outcome(trouble=trouble, usd=trouble.usd)
     workspace.write(output, json.dumps(result, ensure_ascii=False, indent=1))
@@ -177,17 +183,18 @@ def judge(take: Take, report: Report) -> Outcome:
     """What the script's exit code, words and output mean. A classic script says nothing: then code and stderr count."""
     usd = _usd(report)
     if report.code == 0 and report.output:
-        return _measured(report, report.output, usd)
+        return _measured(take, report, report.output, usd)
     if report.code == 0 and (submitted := report.said("submitted")) and submitted.get("ref"):
         return Outcome(ref=str(submitted["ref"])[:200], usd=usd)
     return Outcome(trouble=_trouble(take, report), usd=usd)
 
 
-def _measured(report: Report, output: Path, usd: Decimal | None) -> Outcome:
+def _measured(take: Take, report: Report, output: Path, usd: Decimal | None) -> Outcome:
+    """A file that is no media may have been paid for all the same."""
     try:
         seconds = probe.seconds_of(output)
     except Trouble as trouble:
-        return Outcome(trouble=trouble, usd=usd)
+        return Outcome(trouble=trouble if usd else _lost(take, report, trouble.message), usd=usd)
     timings = report.said("timings") or {}
     result = {"words": timings["words"]} if isinstance(timings.get("words"), list) else {}
     return Outcome(output=output, usd=usd, seconds=seconds, result=result)
@@ -206,11 +213,10 @@ def _trouble(take: Take, report: Report) -> Trouble:
     piece = take.piece
     said = report.said("error")
     if said and said.get("kind") in list(Kind):
-        pause = said.get("retry_after")
         return Trouble(
             Kind(said["kind"]),
             str(said.get("message", ""))[:500] or f"{piece.does} failed without a word",
-            retry_after=float(pause) if isinstance(pause, int | float) else None,
+            retry_after=_pause(said.get("retry_after")),
         )
     if report.timed_out:
         return _lost(take, report, f"{piece.does} was ended: no result within {piece.seconds} s")
@@ -220,6 +226,11 @@ def _trouble(take: Take, report: Report) -> Trouble:
         return _lost(take, report, f"{piece.does} ended well but wrote no {piece.suffix[1:]} file")
     last = report.stderr.splitlines()[-1] if report.stderr else "without a word"
     return _lost(take, report, f"{piece.does} failed ({report.code}): {last}"[:500])
+
+
+def _pause(said: Any) -> float | None:
+    """Seconds from nothing to a week; anything else (JSON lets NaN through) says nothing."""
+    return float(said) if isinstance(said, int | float) and 0 <= said <= 7 * 86_400 else None
 
 
 def _lost(take: Take, report: Report, message: str, *, at_once: bool = False) -> Trouble:
@@ -232,5 +243,6 @@ def _lost(take: Take, report: Report, message: str, *, at_once: bool = False) ->
     return Trouble(Kind.PERMANENT, message)
 
 
-def _gone(piece: Piece, message: str) -> Trouble:
-    return Trouble(Kind.UNKNOWN if piece.paid else Kind.TRANSIENT, message)
+def _gone(take: Take, message: str) -> Trouble:
+    """Who collects a finished render buys nothing."""
+    return Trouble(Kind.UNKNOWN if take.piece.paid and not take.ref else Kind.TRANSIENT, message)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from production import flow, lifecycle, recipes, takes
+from production import flow, ledger, lifecycle, recipes, takes
 from production.dispatch import ring_lane
 from production.models import Approval, Take, Task
 from production.recipes import Need
@@ -52,8 +52,9 @@ def reject(task: Task, *, by: str, reason: str) -> str:
     """No; the task waits for a person in the stage's error status."""
     if not reason.strip():
         raise DecisionError("Say why: the next person sees only your reason")
-    task = lifecycle.lock(task.pk)
-    lifecycle.move(task, Verb.REJECT, by=by, stage=_stage_at_gate(task), reason=reason.strip())
+    task, stage = lifecycle.lock(task.pk), _stage_at_gate(task)
+    lifecycle.move(task, Verb.REJECT, by=by, stage=stage, reason=reason.strip())
+    _take_back_yes(task, stage)
     return "Rejected; redo pieces or send it back when you know what shall change"
 
 
@@ -86,6 +87,8 @@ def retry(task: Task, *, by: str) -> str:
     stage = lifecycle.failed_stage(task)
     lifecycle.move(task, Verb.RETRY, by=by, stage=stage)
     for take in task.takes.filter(state__in=[State.FAILED, State.UNKNOWN]):
+        if not take.ref:
+            ledger.write_off(take, f"outcome never known; made again by {by}")
         takes.retry(take)
         ring_lane(take.lane_id)
     takes.hurry(task)
@@ -101,6 +104,7 @@ def send_back(task: Task, stage_name: str, *, by: str, reason: str = "") -> str:
         raise DecisionError(f"There is no stage “{stage_name}”; there are {', '.join(STAGE)}")
     task = lifecycle.lock(task.pk)
     lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason)
+    _take_back_yes(task, stage)
     flow.slot_is_free(task)
     return f"Sent back to {stage.title}"
 
@@ -145,6 +149,12 @@ def adopt(task: Task, *, by: str) -> str:
 
 def _stage_at_gate(task: Task) -> Stage | None:
     return REVIEWS.get(Status(task.status))
+
+
+def _take_back_yes(task: Task, stage: Stage | None) -> None:
+    """Or the gate would let the same content pass unseen. That there was a yes stays in the history."""
+    if stage:
+        task.approvals.filter(stage=stage.name).delete()
 
 
 def _already_approved(task: Task) -> str:

@@ -66,8 +66,19 @@ def _start(task: Task) -> bool:
     if before and before.approved == before.ready and is_gate_open(task, before):
         return False
     lifecycle.move(task, Verb.START, stage=stage, by=SYSTEM)
+    _try_again(task, stage)
     advance(task)
     return True
+
+
+def _try_again(task: Task, stage: Stage) -> None:
+    """What failed when the task was here before gets new tries if it is still wanted as it was; else it is replaced."""
+    latest = _latest(task)
+    for need in recipes.needs(task, stage):
+        take = latest.get((need.piece.kind, need.position))
+        if take and take.state == State.FAILED and need.recipe and _is_current(take, need):
+            takes.retry(take)
+            ring_lane(take.lane_id)
 
 
 def is_gate_open(task: Task, stage: Stage) -> bool:
@@ -135,7 +146,8 @@ def _is_current(take: Take, need: Need) -> bool:
 
 
 def _end(task: Task, stage: Stage, needs: list[Need], ours: list[Take]) -> None:
-    broken = [take for take in ours if take.state == State.FAILED]
+    wanted = {(need.piece.kind, need.position) for need in needs}
+    broken = [take for take in ours if take.state == State.FAILED and (take.kind, take.position) in wanted]
     if broken:
         fail(task, stage, f"{len(broken)} of {len(needs)} pieces failed: {broken[0].name}: {broken[0].error}")
     elif needs and all(need.recipe for need in needs):
@@ -163,11 +175,10 @@ def _finish(task: Task, stage: Stage) -> None:
 
 
 def _open_gate(task: Task, stage: Stage) -> None:
-    if stage.review and is_gate_open(task, stage):
-        if stage.review != stage.ready:
-            lifecycle.move(task, Verb.PRESENT, by=SYSTEM, stage=stage)
-    elif stage.approved and stage.approved != stage.ready:
-        lifecycle.move(task, Verb.APPROVE, by=SYSTEM, stage=stage, reason="This channel has no gate here")
+    if stage.review and stage.review != stage.ready:
+        lifecycle.move(task, Verb.PRESENT, by=SYSTEM, stage=stage)
+    if stage.approved and stage.approved != stage.ready and not is_gate_open(task, stage):
+        lifecycle.move(task, Verb.APPROVE, by=SYSTEM, stage=stage, reason="Nobody has to be asked (again)")
     slot_is_free(task)
 
 
@@ -223,8 +234,9 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
         ledger.unknown(take, trouble.message)
         takes.unknown(take, trouble, until=timezone.now() + _patience(take))
         return
-    again = next_try(trouble, take.tries + 1)
     collecting = take.state == State.CLAIMED and bool(take.ref)
+    wanted = collecting or task.status in RUNNING  # a cancelled task buys nothing more
+    again = next_try(trouble, take.tries + 1) if wanted else None
     if not collecting:
         _book_failure(take, trouble, outcome)
     elif not again:
@@ -233,7 +245,7 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
         takes.again_at(take, trouble, again, counts=trouble.kind != Kind.QUOTA, keep_ref=collecting)
         _note_next_try(task, take, trouble, again)
     else:
-        takes.failed(take, trouble)
+        takes.failed(take, trouble, keep_ref=collecting)
         lifecycle.note(task, f"{take.name}: {trouble.message} ({trouble.kind})", stage=_stage(take))
 
 
@@ -268,11 +280,12 @@ def give_up_asking(take_id: int) -> None:
     price = ledger.intended(take)
     if price <= take.lane.write_off_usd:
         ledger.write_off(take, f"{take.error}; {price} USD counted as spent")
-        takes.retry(take)
+        takes.retry(take, keep_ref=False)
         lifecycle.note(task, f"{take.name}: {take.error}; {price} USD written off, made again now", stage=_stage(take))
         ring_lane(take.lane_id)
     else:
-        takes.failed(take, Trouble(Kind.UNKNOWN, f"{take.error}; it may have cost {price} USD, so you decide"))
+        undecided = Trouble(Kind.UNKNOWN, f"{take.error}; it may have cost {price} USD, so you decide")
+        takes.failed(take, undecided, keep_ref=True)
         lifecycle.note(
             task, f"{take.name}: {take.error}; {price} USD may be spent: a person decides", stage=_stage(take)
         )

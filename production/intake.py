@@ -22,7 +22,7 @@ from production.stages import Status
 
 log = structlog.get_logger(__name__)
 JOB = "production.jobs.take_in"
-LEASE = dt.timedelta(seconds=90)
+LEASE = dt.timedelta(seconds=30)
 TRIES = 10
 PRIORITIES = {priority.label: priority for priority in Priority}
 State = NotionEvent.State

@@ -45,7 +45,7 @@ def unknown(take: Take, note: str) -> None:
 
 
 def write_off(take: Take, note: str) -> None:
-    """What can't be asked is counted as spent."""
+    """What can't be asked is counted as spent. Lines whose outcome is known stay as they are."""
     _close(take, State.WRITTEN_OFF, note=note)
 
 

@@ -4,6 +4,7 @@ Each move is one guarded UPDATE and one StatusChange in the same transaction; th
 """
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from production.errors import StaleError
@@ -19,6 +20,7 @@ def lock(task_id: int) -> Task:
     return Task.objects.select_for_update(of=("self",)).select_related("channel").get(pk=task_id)
 
 
+@transaction.atomic
 def move(task: Task, verb: Verb, *, by: str, stage: Stage | None = None, reason: str = "") -> StatusChange:
     """Do `verb` to the task and tell Notion.
 

@@ -20,6 +20,7 @@ from production.errors import Kind, NotHereError, Trouble
 
 CHUNK = 2000  # characters a rich text element takes [Notion request limits]
 MOST_CHUNKS = 100  # elements an array takes
+SECONDS = 20  # a read or write takes under one; leases on them are a little longer
 AGAIN = {409, 429, 500, 502, 503, 504, 529}  # 529 service_overload is like 429
 
 
@@ -52,7 +53,10 @@ class Row:
 
 def client() -> Client:
     return Client(
-        auth=settings.NOTION_API_KEY, base_url=settings.ADDRESSES["NOTION_BASE_URL"], timeout_ms=60_000, retry=False
+        auth=settings.NOTION_API_KEY,
+        base_url=settings.ADDRESSES["NOTION_BASE_URL"],
+        timeout_ms=SECONDS * 1000,
+        retry=False,
     )
 
 

@@ -21,8 +21,11 @@ from typing import Any
 
 from django.conf import settings
 
+from production.outside import storable
+
 MOST_OUTPUT = 1_000_000  # bytes of stdout that are read; a script that says more is cut
 MOST_ERRORS = 2_000  # characters of stderr kept for people
+LEFT: "list[subprocess.Popen[bytes]]" = []  # scripts that outlived the job which started them
 HARMLESS = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SCRIPTS_ENV_FILE", "SSL_CERT_FILE")
 
 # The shell writes its own id, so that a run whose starter died at once can be found, and the exit code by rename.
@@ -90,18 +93,27 @@ class Run:
         with suppress(FileNotFoundError, ValueError, ProcessLookupError):
             os.killpg(int((self.order.folder / "pid").read_text()), signal.SIGKILL)
 
-    def report(self) -> Report:
+    def leave(self) -> None:
+        """It goes on without us; its process is looked after until it has ended, or it would stay a zombie."""
+        self._close()
         if self.process:
-            self.process.wait()
+            LEFT.append(self.process)
+
+    def _close(self) -> None:
         if self.pipe is not None:
             os.close(self.pipe)
             self.pipe = None
+
+    def report(self) -> Report:
+        if self.process:
+            self.process.wait()
+        self._close()
         return Report(
             code=None if self.timed_out else _exit_code(self.order.folder),
             timed_out=self.timed_out,
             output=self.order.output if self.order.output and self.order.output.is_file() else None,
-            stderr=redacted(_tail(self.order.folder / "stderr"), self.order.secrets),
-            events=events(self.order.folder),
+            stderr=_last_words(self.order),
+            events=events(self.order.folder, self.order.secrets),
         )
 
 
@@ -113,6 +125,7 @@ def start(order: Order) -> Run:
     script = settings.SCRIPTS_DIR / order.script
     if not script.is_file():
         raise FileNotFoundError(f"{order.script} is not in {settings.SCRIPTS_DIR}; set SCRIPTS_DIR")
+    LEFT[:] = [process for process in LEFT if process.poll() is None]
     order.folder.mkdir(parents=True, exist_ok=True)
     read_end, write_end = os.pipe()
     lock = os.open(order.folder / "alive", os.O_RDWR | os.O_CREAT, 0o600)
@@ -159,15 +172,15 @@ def watch(runs: list[Run], *, seconds: float, beat: Callable[[], None], every: f
             beat()
 
 
-def events(folder: Path) -> list[dict[str, Any]]:
+def events(folder: Path, secrets: dict[str, str]) -> list[dict[str, Any]]:
     """The JSON lines of a script's stdout that carry an "event"; anything else is its own talk and passed over."""
     found = []
     with suppress(FileNotFoundError), (folder / "stdout").open("rb") as file:
-        for line in file.read(MOST_OUTPUT).decode(errors="replace").splitlines():
+        for line in redacted(file.read(MOST_OUTPUT).decode(errors="replace"), secrets).split("\n"):
             if not line.lstrip().startswith("{"):
                 continue
-            with suppress(json.JSONDecodeError, RecursionError):
-                said = json.loads(line)
+            with suppress(ValueError, RecursionError):
+                said = storable(json.loads(line))
                 if isinstance(said, dict) and isinstance(said.get("event"), str):
                     found.append(said)
     return found
@@ -179,10 +192,13 @@ def redacted(text: str, secrets: dict[str, str]) -> str:
     return text
 
 
-def _tail(path: Path) -> str:
+def _last_words(order: Order) -> str:
+    """The end of stderr. More is read than is kept, so that no secret is cut in two before it is found."""
+    path = order.folder / "stderr"
     with suppress(FileNotFoundError), path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - MOST_ERRORS))
-        return file.read().decode(errors="replace").strip()
+        file.seek(max(0, path.stat().st_size - 2 * MOST_ERRORS))
+        text = file.read(2 * MOST_ERRORS).decode(errors="replace").replace("\x00", "")
+        return redacted(text, order.secrets).strip()[-MOST_ERRORS:]
     return ""
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import F, Max
 from django.utils import timezone
 
-from production.errors import StaleError, Trouble
+from production.errors import Kind, StaleError, Trouble
 from production.models import IN_FLIGHT, Take, Task
 from production.providers import is_simulated
 from production.stages import Piece
@@ -85,10 +85,10 @@ def adopt(take: Take, holder: str) -> None:
     _guarded(take, holder=holder, lease_until=timezone.now() + settings.LEASE)
 
 
-def renew(takes: Iterable[Take]) -> None:
+def renew(takes: Iterable[Take], lease: dt.timedelta | None = None) -> None:
     """Push the leases on, where they are still ours."""
     for take in takes:
-        _mine(take).update(lease_until=timezone.now() + settings.LEASE, progress=take.progress)
+        _mine(take).update(lease_until=timezone.now() + (lease or settings.LEASE), progress=take.progress)
 
 
 def let_go(take: Take) -> None:
@@ -141,11 +141,12 @@ def again_at(take: Take, trouble: Trouble, due_at: dt.datetime, *, counts: bool,
     )
 
 
-def failed(take: Take, trouble: Trouble) -> None:
-    """Failed for good, until a person says otherwise."""
+def failed(take: Take, trouble: Trouble, *, keep_ref: bool = False) -> None:
+    """Failed for good, until a person says otherwise. The id of a job that may still be collected is kept."""
     _guarded(
         take,
         state=State.FAILED,
+        ref=take.ref if keep_ref else "",
         error=trouble.message,
         error_kind=trouble.kind,
         finished=timezone.now(),
@@ -189,19 +190,22 @@ def line_up_to_collect(take: Take) -> None:
 
 def heard_of(token: uuid.UUID, ref: str) -> Take | None:
     """A provider called back with our token: now the job id is known, also of a take whose reply was lost."""
-    take = Take.objects.filter(token=token, state__in=[State.UNKNOWN, State.SUBMITTED]).first()
-    if take and take.ref in ("", ref):
-        Take.objects.filter(pk=take.pk, state=take.state).update(
-            state=State.SUBMITTED, ref=ref, due_at=timezone.now(), error="", error_kind=""
-        )
+    take = Take.objects.filter(token=token, ref__in=["", ref]).first()
+    if take is None:
+        return None
+    same = Take.objects.filter(pk=take.pk, token=token, ref=take.ref)
+    if same.filter(state__in=[State.UNKNOWN, State.SUBMITTED]).update(
+        state=State.SUBMITTED, ref=ref, due_at=timezone.now(), error="", error_kind=""
+    ):
         return take
+    same.filter(state=State.FAILED, error_kind=Kind.UNKNOWN).update(ref=ref)  # a retry collects it, and buys nothing
     return None
 
 
-def retry(take: Take) -> None:
-    """A person asked for another attempt: the count of tries begins anew, a job that the provider has is kept."""
+def retry(take: Take, *, keep_ref: bool = True) -> None:
+    """Another attempt: the count of tries begins anew; a job that the provider has is collected, not bought again."""
     Take.objects.filter(pk=take.pk, state__in=[State.FAILED, State.UNKNOWN]).update(
-        state=State.WAITING, tries=0, due_at=timezone.now(), finished=None
+        state=State.WAITING, ref=take.ref if keep_ref else "", tries=0, due_at=timezone.now(), finished=None
     )
 
 

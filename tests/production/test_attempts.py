@@ -1,0 +1,285 @@
+"""One attempt of a take: what the script is given, and what its exit, words and output are taken for."""
+
+import json
+import os
+import signal
+import socket
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from channels_app.models import Token
+from production import attempts, dispatch, runner, stages, takes, workspace
+from production.attempts import Outcome
+from production.errors import Kind
+from production.models import Take
+from production.recipes import Recipe
+from production.stages import Status
+from tests.factories import make_take, make_task
+from tests.production.scripts import Scripts
+
+pytestmark = pytest.mark.django_db
+State = Take.State
+
+
+def claim(kind: str = "image", status: Status = Status.GENERATING_ASSETS, **words: object) -> Take:
+    words = {"recipe": Recipe(kind, "a lantern", ["--prompt", "a lantern"])} | words
+    make_take(make_task(status), kind, 1, state=State.WAITING, **words)
+    (take,) = dispatch.claim(stages.PIECE[kind].lane, 1)
+    return take
+
+
+def carry_out(take: Take, seconds: float = 20) -> Outcome:
+    ((found, outcome),) = attempts.carry_out([take], seconds=seconds)
+    assert found is take
+    return outcome
+
+
+def outcome_of(scripts: Scripts, body: str, **words: object) -> Outcome:
+    scripts.write("generate_asset.py", body)
+    return carry_out(claim(**words))
+
+
+# ---------------------------------------------------------------- judged
+
+
+def test_carry_out_good(scripts: Scripts):
+    outcome = outcome_of(scripts, "finish()\nsay('cost', usd=0.0336)")
+    assert outcome.trouble is None
+    assert outcome.usd == Decimal("0.0336")
+    assert outcome.output.read_bytes().startswith(b"\x89PNG")
+
+
+def test_carry_out_sound_is_measured_and_keeps_its_words(scripts: Scripts):
+    scripts.write("generate_audio.py", "finish()\nsay('timings', words=[['Once', 0.0, 0.4]])", suffix=".mp3")
+    outcome = carry_out(claim("narration", Status.GENERATING_AUDIO))
+    assert outcome.seconds == pytest.approx(1, abs=0.1)
+    assert outcome.result == {"words": [["Once", 0.0, 0.4]]}
+
+
+SAID = "say('sending')\n"
+STARTED = "say('started')\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        ("say('error', kind='refused', message='no faces')\nsys.exit(1)", Kind.REFUSED, "no faces"),
+        ("say('error', kind='quota')\nsys.exit(1)", Kind.QUOTA, "generate_asset.py failed without a word"),
+        ("say('error', kind='nonsense', message='x')\nsys.exit('the end')", Kind.UNKNOWN, "failed (1): the end"),
+        ("sys.exit(3)", Kind.UNKNOWN, "failed (3): without a word"),
+        ("", Kind.UNKNOWN, "ended well but wrote no png file"),
+        (STARTED, Kind.PERMANENT, "ended well but wrote no png file"),
+        (STARTED + SAID, Kind.UNKNOWN, "ended well but wrote no png file"),
+        (STARTED + "sys.exit('bad flags')", Kind.PERMANENT, "bad flags"),
+        (STARTED + SAID + "sys.exit('broken pipe')", Kind.UNKNOWN, "broken pipe"),
+        ("open(output, 'w').write('<html>')", Kind.UNKNOWN, "not a readable image"),
+        (STARTED + "open(output, 'w').write('<html>')", Kind.PERMANENT, "not a readable image"),
+        ("open(output, 'w').write('<html>')\nsay('cost', usd=0.03)", Kind.PERMANENT, "not a readable image"),
+        (STARTED + "os.kill(0, 9)", Kind.TRANSIENT, "vanished: its process was killed"),
+        (STARTED + SAID + "os.kill(0, 9)", Kind.UNKNOWN, "vanished: its process was killed"),
+        ("os.kill(0, 9)", Kind.UNKNOWN, "vanished: its process was killed"),
+    ],
+)
+def test_carry_out_trouble(scripts: Scripts, body, kind, message):
+    trouble = outcome_of(scripts, body).trouble
+    assert trouble.kind == kind
+    assert message in trouble.message
+
+
+@pytest.mark.parametrize(("body", "kind"), [(STARTED, Kind.TRANSIENT), (SAID, Kind.UNKNOWN)])
+def test_carry_out_overdue(scripts: Scripts, monkeypatch, body, kind):
+    monkeypatch.setitem(stages.PIECE, "image", replace(stages.PIECE["image"], seconds=0))
+    trouble = outcome_of(scripts, f"{body}time.sleep(60)").trouble
+    assert trouble.message == "generate_asset.py was ended: no result within 0 s"
+    # Killed before it could say anything, nobody knows either.
+    assert trouble.kind in (kind, Kind.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("said", "pause"),
+    [("30", 30.0), ("0", 0.0), ("-5", None), ("float('nan')", None), ("float('inf')", None), ("1e300", None)]
+    + [("'soon'", None), ("None", None), ("10**400", None)],
+)
+def test_trouble_retry_after_is_bounded(scripts: Scripts, said, pause):
+    body = f"say('error', kind='transient', message='x', retry_after={said})\nsys.exit(1)"
+    assert outcome_of(scripts, body).trouble.retry_after == pause
+
+
+@pytest.mark.parametrize(
+    ("said", "usd"),
+    [("0.275", Decimal("0.275")), ("'0.1'", Decimal("0.1")), ("'much'", None), ("-1", None), ("5000", None)]
+    + [("float('nan')", None), ("None", None), ("[1]", None), ("0", Decimal(0))],
+)
+def test_cost_is_believed_within_reason(scripts: Scripts, said, usd):
+    assert outcome_of(scripts, f"finish()\nsay('cost', usd={said})").usd == usd
+
+
+def test_cost_without_a_sum_is_none(scripts: Scripts):
+    assert outcome_of(scripts, "finish()\nsay('cost', units=3)").usd is None
+
+
+# ---------------------------------------------------------------- what a script is given
+
+
+def test_start_passes_files_of_the_sources(scripts: Scripts):
+    task = make_task(Status.GENERATING_COMPOSITES)
+    left, right = make_take(task, "image", 1), make_take(task, "image", 2)
+    flags = ["--left", {"take": left.pk}, "--right", {"take": right.pk}]
+    make_take(task, "split", 1, recipe=Recipe("split", flags=flags, sources=(left, right)), state=State.WAITING)
+    scripts.write("create_split_screen.py", "say('flags', given=sys.argv[1:5])\nfinish()")
+    (take,) = dispatch.claim("ffmpeg", 1)
+    assert carry_out(take).output
+    said = runner.events(workspace.run_folder(take), {})[0]["given"]
+    assert said == ["--left", str(workspace.file_of(left)), "--right", str(workspace.file_of(right))]
+
+
+def test_start_writes_a_manifest_with_real_paths(scripts: Scripts):
+    task = make_task(Status.ASSEMBLING)
+    clip = make_take(task, "clip", 1)
+    recipe = Recipe("film", flags=["--manifest", {"json": {"clips": [{"video": {"take": clip.pk}}]}}], sources=(clip,))
+    make_take(task, "film", recipe=recipe, state=State.WAITING)
+    scripts.write("assemble_video.py", "say('saw', **json.load(open(sys.argv[2])))\nfinish()", suffix=".mp4")
+    (take,) = dispatch.claim("ffmpeg", 1)
+    assert carry_out(take).output
+    said = runner.events(workspace.run_folder(take), {})[0]
+    assert said["clips"] == [{"video": str(workspace.file_of(clip))}]
+
+
+def test_start_hands_over_the_channels_own_key_and_no_other(scripts: Scripts, settings: Settings):
+    settings.GEMINI_API_KEY, settings.KIE_API_KEY = "common", "kie"
+    scripts.write("generate_asset.py", "say('keys', **{k: v for k, v in os.environ.items() if 'KEY' in k})\nfinish()")
+    first, second = claim(), claim()
+    Token.objects.create(channel=second.channel, name="GEMINI_API_KEY", value="own")
+    Token.objects.create(channel=second.channel, name="KIE_API_KEY", value="own-kie")
+    assert attempts.write_order(first).secrets == {"GEMINI_API_KEY": "common"}
+    assert attempts.write_order(second).secrets == {"GEMINI_API_KEY": "own"}
+    carry_out(second)
+    said = runner.events(workspace.run_folder(second), {})[0]
+    assert said == {"event": "keys", "GEMINI_API_KEY": "own"}
+
+
+def test_start_submits_a_render_with_a_way_to_call_back(scripts: Scripts, settings: Settings):
+    settings.PUBLIC_URL = "https://studio.example"
+    scripts.write("generate_video.py", "say('submitted', ref=os.environ['CALLBACK_URL'])")
+    take = claim("clip", Status.GENERATING_VIDEO)
+    outcome = carry_out(take)
+    assert outcome.ref == f"https://studio.example/callback/{take.token}"
+    assert (outcome.output, outcome.trouble) == (None, None)
+
+
+def test_start_collects_a_render(scripts: Scripts):
+    scripts.write("generate_video.py", "say('saw', **os.environ)\nfinish()", suffix=".mp4")
+    take = claim("clip", Status.GENERATING_VIDEO, ref="job-1", attempt=1)
+    assert carry_out(take).output
+    said = runner.events(workspace.run_folder(take), {})[0]
+    assert (said["PHASE"], said["REF"]) == ("collect", "job-1")
+
+
+def test_start_takes_a_classic_script_that_ignores_phases(scripts: Scripts):
+    scripts.write("generate_video.py", "finish()", suffix=".mp4")
+    assert carry_out(claim("clip", Status.GENERATING_VIDEO)).output
+
+
+def test_start_without_the_script_fails_for_good(scripts: Scripts):
+    trouble = carry_out(claim()).trouble
+    assert trouble.kind == Kind.PERMANENT
+    assert "set SCRIPTS_DIR" in trouble.message
+
+
+def test_carry_out_lets_go_of_a_script_that_goes_on(scripts: Scripts):
+    scripts.write("generate_asset.py", "open(output + '.go').read()\nfinish()")
+    take = claim()
+    folder = workspace.run_folder(take)
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "image.png.go")
+    assert list(attempts.carry_out([take], seconds=0.05)) == []
+    (adopted,) = dispatch.adopt("images", 1)
+    assert adopted.pk == take.pk
+    (folder / "image.png.go").write_text("now")
+    assert carry_out(adopted).output
+    os.waitpid(int((folder / "pid").read_text()), 0)
+
+
+def test_carry_out_tells_the_progress(scripts: Scripts):
+    scripts.write("generate_asset.py", "say('progress', done=3, of=9)\nopen(output + '.go').read()\nfinish()")
+    take = claim()
+    folder = workspace.run_folder(take)
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "image.png.go")
+    list(attempts.carry_out([take], seconds=0.6))
+    take.refresh_from_db()
+    assert take.progress == "3/9"
+    os.killpg(int((folder / "pid").read_text()), signal.SIGKILL)
+    os.waitpid(int((folder / "pid").read_text()), 0)
+
+
+# ---------------------------------------------------------------- found again
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "ref", "expected"),
+    [
+        ("image", Status.GENERATING_ASSETS, "", Kind.UNKNOWN),
+        ("clip", Status.GENERATING_VIDEO, "job-1", Kind.TRANSIENT),
+        ("composite", Status.GENERATING_COMPOSITES, "", Kind.TRANSIENT),
+    ],
+    ids=["paid", "collecting", "free"],
+)
+def test_carry_out_of_a_lost_machine(scripts: Scripts, kind, status, ref, expected):
+    take = claim(kind, status, ref=ref)
+    take.host = f"not-{socket.gethostname()}"
+    assert carry_out(take).trouble.kind == expected
+
+
+def test_call_that_was_begun_before_is_unknown():
+    take = claim("plan", Status.GENERATING_ASSETS)
+    workspace.run_folder(take).mkdir(parents=True)
+    trouble = carry_out(take).trouble
+    assert trouble.kind == Kind.UNKNOWN
+    assert "worker was killed" in trouble.message
+
+
+def test_call_whose_result_is_there_is_not_made_again():
+    take = claim("plan", Status.GENERATING_ASSETS)
+    folder = workspace.run_folder(take)
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps({"story": "kept"}))
+    outcome = carry_out(take)
+    assert (outcome.result, outcome.trouble) == ({"story": "kept"}, None)
+
+
+def test_renew_keeps_others_away_while_a_call_lasts(settings: Settings):
+    """A plan may take longer than a script's lease; who adopted it meanwhile would buy it again."""
+    take = claim("plan", Status.GENERATING_ASSETS)
+    takes.renew([take], attempts.CALL_LEASE)
+    take.refresh_from_db()
+    assert attempts.CALL_LEASE.total_seconds() > 100 > settings.LEASE.total_seconds()
+    assert dispatch.adopt("planning", 1) == []
+
+
+# ---------------------------------------------------------------- asked
+
+
+def test_ask_one_script_about_all_renders(scripts: Scripts):
+    scripts.write(
+        "generate_video.py",
+        "for ref in os.environ['REFS'].split(','):\n    say('state', ref=ref, state='generating', phase=os.environ['PHASE'])",
+    )
+    first, second = claim("clip", Status.GENERATING_VIDEO), claim("clip", Status.GENERATING_VIDEO)
+    takes.submitted(first, "job-1")
+    takes.submitted(second, "job-2")
+    states = attempts.ask([first, second])
+    assert {ref: line["state"] for ref, line in states.items()} == {"job-1": "generating", "job-2": "generating"}
+    assert {line["phase"] for line in states.values()} == {"poll"}
+    assert not list(Path(workspace.settings.WORKSPACE_ROOT).glob(".ask-*"))
+
+
+def test_ask_a_script_that_crashes_says_nothing(scripts: Scripts):
+    scripts.write("generate_video.py", "sys.exit('down')")
+    take = claim("clip", Status.GENERATING_VIDEO)
+    takes.submitted(take, "job-1")
+    assert attempts.ask([take]) == {}

@@ -1,0 +1,193 @@
+"""Task.status has one writer, and the database refuses every other hand."""
+
+import datetime as dt
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils import timezone
+
+from production import lifecycle
+from production.errors import IllegalMoveError, StaleError
+from production.models import StatusChange, Task
+from production.stages import STAGE, STAGES, Status, Verb, legal_pairs
+from tests.factories import make_channel, make_task
+
+ILLEGAL = sorted({(a, b) for a in Status for b in Status if a != b} - legal_pairs())
+
+
+# ---------------------------------------------------------------- moves
+
+
+@pytest.mark.django_db
+def test_move_writes_status_change_and_what_notion_is_told():
+    task = make_task()
+    Task.objects.update(status_since=timezone.now() - dt.timedelta(hours=1))
+    before = timezone.now()
+    change = lifecycle.move(task, Verb.SUBMIT, by="notion: Ada", reason="ready")
+    task.refresh_from_db()
+    assert (task.status, change.before, change.after) == (Status.QUEUED, Status.DRAFT, Status.QUEUED)
+    assert (change.verb, change.stage, change.by, change.reason) == ("submit", "", "notion: Ada", "ready")
+    assert not change.is_error
+    assert before <= task.tell_at <= timezone.now()
+    assert before <= task.status_since <= timezone.now()
+    assert list(task.changes.all()) == [change]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_move_fail_is_a_line_of_the_error_log_and_names_its_stage(stage):
+    task = make_task(stage.running)
+    change = lifecycle.move(task, Verb.FAIL, by="system", stage=stage, reason="why")
+    assert change.is_error
+    assert (task.status, change.stage) == (stage.error, stage.name)
+    assert lifecycle.failed_stage(task) == stage
+
+
+@pytest.mark.django_db
+def test_move_that_changes_nothing_keeps_the_time_in_status():
+    """A yes at a gate that has no status of its own."""
+    task = make_task(Status.COMPOSITES_READY)
+    since = task.status_since
+    change = lifecycle.move(task, Verb.APPROVE, by="Ada")
+    task.refresh_from_db()
+    assert (task.status, task.status_since) == (Status.COMPOSITES_READY, since)
+    assert change.before == change.after == Status.COMPOSITES_READY
+
+
+@pytest.mark.django_db
+def test_move_illegal_leaves_no_trace():
+    task = make_task()
+    with pytest.raises(IllegalMoveError, match="“approve” is not possible from Draft"):
+        lifecycle.move(task, Verb.APPROVE, by="Ada")
+    task.refresh_from_db()
+    assert task.status == Status.DRAFT
+    assert task.tell_at is None
+    assert not task.changes.exists()
+
+
+@pytest.mark.django_db
+def test_move_stale_where_somebody_was_faster():
+    task = make_task(Status.QUEUED)
+    slow = Task.objects.get(pk=task.pk)
+    lifecycle.move(task, Verb.CLAIM, by="system")
+    with pytest.raises(StaleError, match="not in Queued any more"):
+        lifecycle.move(slow, Verb.CANCEL, by="Ada")
+    task.refresh_from_db()
+    assert task.status == Status.CLAIMED
+
+
+@pytest.mark.django_db
+def test_note_appends_to_the_error_log_without_a_move():
+    task = make_task(Status.GENERATING_AUDIO)
+    Task.objects.update(tell_at=None)
+    lifecycle.note(task, "narration 3: no answer", stage=STAGE["audio"])
+    lifecycle.note(task, "by hand", by="Ada")
+    task.refresh_from_db()
+    first, second = task.changes.filter(verb=StatusChange.NOTE)
+    assert task.tell_at
+    assert (first.reason, first.stage, first.is_error, first.by) == ("narration 3: no answer", "audio", True, "system")
+    assert first.before == first.after == task.status == Status.GENERATING_AUDIO
+    assert (second.stage, second.by) == ("", "Ada")
+
+
+@pytest.mark.django_db
+def test_failed_stage_is_the_last_one_that_failed():
+    task = make_task(Status.AUDIO_ERROR, failed="sfx")
+    lifecycle.note(task, "a note says nothing about the stage", stage=STAGE["audio"])
+    assert lifecycle.failed_stage(task) == STAGE["sfx"]
+    assert lifecycle.failed_stage(make_task(Status.UPLOADING)) is None
+
+
+@pytest.mark.django_db
+def test_lock_reads_the_task_with_its_channel(django_assert_num_queries):
+    task = make_task()
+    with transaction.atomic(), django_assert_num_queries(1):
+        assert lifecycle.lock(task.pk).channel.pk == task.channel_id
+
+
+# ---------------------------------------------------------------- what the database refuses
+
+
+def refuse(task: Task, status: Status, *, raw: bool) -> None:
+    with pytest.raises(DatabaseError, match=r"illegal move|behind lifecycle"), transaction.atomic():
+        if raw:
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE production_task SET status = %s WHERE id = %s", [status, task.pk])
+        else:
+            Task.objects.filter(pk=task.pk).update(status=status)
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["update", "sql"])
+@pytest.mark.parametrize("after", [Status.ASSETS_READY, Status.PUBLISHED], ids=["legal", "illegal"])
+def test_database_refuses_a_status_written_behind_lifecycles_back(committed, after, raw):
+    task = make_task(Status.GENERATING_ASSETS)
+    refuse(task, after, raw=raw)
+    task.refresh_from_db()
+    assert task.status == Status.GENERATING_ASSETS
+
+
+def test_database_refuses_a_status_saved_with_the_object(committed):
+    task = make_task(Status.QUEUED)
+    task.status = Status.CLAIMED
+    with pytest.raises(DatabaseError, match="behind lifecycle's back: queued to claimed"):
+        task.save()
+
+
+def test_database_refuses_a_status_backed_by_an_old_change(committed):
+    """The matching change has to be of the same transaction: yesterday's does not count."""
+    task = make_task(Status.QUEUED)
+    lifecycle.move(task, Verb.CLAIM, by="system")
+    lifecycle.move(task, Verb.CANCEL, by="system")
+    lifecycle.move(task, Verb.SUBMIT, by="system")
+    refuse(task, Status.CLAIMED, raw=False)
+
+
+def test_database_refuses_a_change_of_another_task(committed):
+    task, other = make_task(Status.QUEUED), make_task(Status.QUEUED)
+    with pytest.raises(DatabaseError, match="behind lifecycle"), transaction.atomic():
+        lifecycle.move(other, Verb.CLAIM, by="system")
+        Task.objects.filter(pk=task.pk).update(status=Status.CLAIMED)
+    other.refresh_from_db()
+    assert other.status == Status.QUEUED
+
+
+def test_database_takes_several_moves_in_one_transaction(committed):
+    task = make_task(Status.QUEUED)
+    with transaction.atomic():
+        lifecycle.move(task, Verb.CLAIM, by="system")
+        with transaction.atomic():
+            lifecycle.move(task, Verb.START, by="system", stage=STAGE["assets"])
+    task.refresh_from_db()
+    assert task.status == Status.GENERATING_ASSETS
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [s for s in Status if s != Status.DRAFT])
+def test_database_refuses_a_task_that_does_not_begin_as_draft(status):
+    with pytest.raises(IntegrityError, match=f"begins as draft, not as {status}"), transaction.atomic():
+        Task.objects.create(channel=make_channel(), page_id="page", title="x", topic="x", status=status)
+
+
+@pytest.mark.django_db
+def test_database_refuses_a_status_that_is_none_of_the_26():
+    task = make_task()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Task.objects.filter(pk=task.pk).update(status="limbo")
+
+
+@pytest.mark.django_db
+def test_database_refuses_every_illegal_pair():
+    """All 26 x 26 pairs against the trigger's own text, in one statement a pair that is legal nowhere."""
+    by_status = {status: make_task(status) for status in {before for before, _ in ILLEGAL}}
+    for before, after in ILLEGAL:
+        with pytest.raises(IntegrityError, match=f"{before} to {after}"), transaction.atomic():
+            Task.objects.filter(pk=by_status[before].pk).update(status=after)
+
+
+@pytest.mark.django_db
+def test_database_allows_one_unfinished_task_a_page():
+    first = make_task(page_id="the-page")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_task(page_id="the-page", channel=first.channel)
+
+
