@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 CLIP_SECONDS = 10.0  # a clip's length: under a longer narration its last frame is held
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
+AHEAD = {"image": 8, "audio": 6, "video": 2}  # pieces of the next task that are fetched before it is opened
 HISTORY = 60  # lines of history on the page
 State = Take.State
 
@@ -384,8 +385,9 @@ def _runs_after(task: Task, stage: Stage) -> Iterator[Stage]:
 # ---------------------------------------------------------------- what is shown before it is asked for
 
 
-def first_media(task: Task, most: int = 6) -> list[Shot]:
-    """What the reviewer of `task` will look at first, to be fetched ahead."""
+def first_media(task: Task) -> list[Shot]:
+    """What the reviewer of `task` will look at first, to be fetched ahead; of what is large less."""
     kinds = [piece.kind for piece in PIECES if piece.stage == stage_at(task).name and piece.suffix in MEDIA]
     takes = task.takes.filter(selected=True, kind__in=kinds).defer("recipe", "result").order_by("position")
-    return [Shot(take, Decimal(0)) for take in takes[:most]]
+    shots = [Shot(take, Decimal(0)) for take in takes[: max(AHEAD.values())]]
+    return shots[: AHEAD[shots[0].media]] if shots else []

@@ -146,7 +146,7 @@ document.addEventListener("keydown", (event) => {
   if (inDialog && event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.target.form?.requestSubmit();
   if (inDialog || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("textarea, select, summary, input:not([type=checkbox])")) return;
-  if (event.target.closest("a, button, video, audio") && [" ", "Enter"].includes(event.key)) return;
+  if (event.target.closest("a, button, input, video, audio") && [" ", "Enter"].includes(event.key)) return;
   if (/^[1-7]$/.test(event.key)) return all(".pipeline a")[event.key - 1].click();
   const deed = KEYS[event.key];
   if (!deed) return;

@@ -1,6 +1,7 @@
 """Tasks: the list, the words that may be edited, and the way to the review page."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django import forms
@@ -236,12 +237,14 @@ class TaskAdmin(HouseAdmin):
         if "confirmed" in request.POST:
             self._decide_many(request, tasks, verb)
             return None
+        rows = [Row.of(task, verb) for task in tasks]
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{verb.title()} {len(tasks)} tasks",
+            "title": f"{verb.title()} many",
             "verb": verb,
             "action": request.POST["action"],
-            "rows": [_Row.of(task, verb) for task in tasks],
+            "rows": rows,
+            "count": sum(row.possible for row in rows),
             "opts": self.opts,
         }
         return TemplateResponse(request, "admin/production/task/decide_many.html", context)
@@ -256,19 +259,23 @@ class TaskAdmin(HouseAdmin):
                 messages.success(request, f"“{task}”: {said}")
 
 
-class _Row:
+@dataclass(frozen=True)
+class Row:
     """One line of the page that asks before many are decided."""
 
-    def __init__(self, task: Task, sentence: str) -> None:
-        self.task, self.sentence, self.seen = task, sentence, review.seen(task)
+    task: Task
+    possible: bool
+    sentence: str
+    seen: str
 
     @classmethod
-    def of(cls, task: Task, verb: Verb) -> "_Row":
+    def of(cls, task: Task, verb: Verb) -> "Row":
         page = review.read(task)
         if verb not in page.verbs:
-            return cls(task, f"Not possible in {task.get_status_display()}")
+            return cls(task, possible=False, sentence=f"Not possible in {task.get_status_display()}", seen=page.seen)
         coming = page.commitment if verb == Verb.APPROVE else None
-        return cls(task, decide.what_follows(coming) if coming else page.here.title)
+        sentence = decide.what_follows(coming) if coming else page.here.title
+        return cls(task, possible=True, sentence=sentence, seen=page.seen)
 
 
 def review_url(task: Task) -> str:

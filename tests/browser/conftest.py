@@ -25,7 +25,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name == "browser":
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.django_db(transaction=True, available_apps=None, serialized_rollback=True))
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="Chromium is not installed (Debian: apt install chromium)"))
 
@@ -61,7 +60,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def context(chromium: Browser, live_server: LiveServer) -> Iterator[BrowserContext]:
+def context(chromium: Browser, live_server: LiveServer, committed: None) -> Iterator[BrowserContext]:
     """A browser in which the operator olga is logged in."""
     client = Client()
     client.force_login(make_operator(username="olga"))

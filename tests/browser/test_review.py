@@ -1,5 +1,6 @@
 """A review as a person does it: with the keyboard, looking and listening."""
 
+from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from production.models import Take, Task
@@ -26,6 +27,13 @@ def test_approve_by_keyboard_goes_to_the_next_task(page: Page) -> None:
     page.wait_for_url(f"**{address(second)}")
     expect(page.locator(".toast")).to_contain_text("Assets approved")
     assert fresh(first).approvals.get().by == "olga"
+
+
+def test_next_task_is_fetched_ahead(page: Page) -> None:
+    task, following = make_production(Status.AUDIO_READY), make_production(Status.ASSETS_READY)
+    media = reverse("take-file", args=[following.takes.get(kind="image", position=1).pk])
+    with page.expect_response(lambda answer: answer.url.endswith(media)):
+        page.goto(address(task))
 
 
 def test_reject_by_keyboard_with_a_reason(page: Page) -> None:
