@@ -120,6 +120,7 @@ class Card:
     others: list[Shot]
     poster: str
     is_current: bool
+    price: Decimal  # of another take, USD at most
 
     @property
     def key(self) -> str:
@@ -211,8 +212,7 @@ class Page:
     @property
     def media(self) -> str:
         """What most of its pieces are: decides the layout."""
-        last = next(piece for piece in reversed(PIECES) if piece.stage == self.stage.name)
-        return MEDIA.get(last.suffix, "none")
+        return next(MEDIA.get(piece.suffix, "none") for piece in PIECES[::-1] if piece.stage == self.stage.name)
 
     @property
     def suspicious(self) -> list[Card]:
@@ -241,7 +241,7 @@ def read(task: Task, stage_name: str = "") -> Page:
     """The page of the task at the stage it is at, or at the named one."""
     here = stage_at(task)
     stage = STAGE.get(stage_name, here)
-    spent = _spent(task)
+    spent, lanes = _spent(task), Provider.objects.in_bulk()
     takes = list(task.takes.defer("recipe", "result").select_related("lane").order_by("kind", "position", "-number"))
     asks = asking(Task.objects.filter(pk=task.pk)).values_list("asks", flat=True).get()
     may = verbs_for(Status(task.status))
@@ -251,14 +251,14 @@ def read(task: Task, stage_name: str = "") -> Page:
         stage=stage,
         here=here,
         tabs=list(_tabs(task, here, stage)),
-        cards=list(_cards(task, stage, takes, spent)),
+        cards=list(_cards(task, stage, takes, spent, lanes)),
         changes=list(task.changes.order_by("-id")[:HISTORY]),
         usd=sum(spent.values(), Decimal(0)),
         verbs=frozenset(may) if asks else frozenset(may - {Verb.APPROVE, Verb.REJECT, Verb.REDO}),
         tone=tone(task.status, asks=asks),
         seen=seen(task),
         back_to=_back_to(task),
-        commitment=commitment(task, here, takes) if can_approve else None,
+        commitment=commitment(task, here, takes, lanes) if can_approve else None,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
     )
 
@@ -297,17 +297,20 @@ def _spent(task: Task) -> dict[int, Decimal]:
 # ---------------------------------------------------------------- its cards
 
 
-def _cards(task: Task, stage: Stage, takes: list[Take], spent: dict[int, Decimal]) -> Iterator[Card]:
+def _cards(
+    task: Task, stage: Stage, takes: list[Take], spent: dict[int, Decimal], lanes: dict[str, Provider]
+) -> Iterator[Card]:
     shelf = recipes.Shelf(task)
     by_piece: dict[tuple[str, int], list[Shot]] = {}
     for take in takes:
         by_piece.setdefault((take.kind, take.position), []).append(Shot(take, spent.get(take.pk, Decimal(0))))
     for need in recipes.needs(task, stage):
         shots = by_piece.get((need.piece.kind, need.position), [])
-        yield _card(need, shots, _row(shelf, need), _poster(shelf, need))
+        again = price(lanes[need.piece.lane], need.piece.kind)
+        yield _card(need, shots, _row(shelf, need), _poster(shelf, need), again)
 
 
-def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str) -> Card:
+def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, again: Decimal) -> Card:
     """`shots` come newest first."""
     shown = next((shot for shot in shots if shot.take.selected), None)
     newest = shots[0] if shots and shots[0] != shown else None
@@ -323,6 +326,7 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str) 
         others=[shot for shot in shots if shot.url and shot is not shown],
         poster=poster,
         is_current=bool(shown and is_current(shown.take, need)),
+        price=again,
     )
 
 
@@ -357,12 +361,14 @@ def _poster(shelf: recipes.Shelf, need: Need) -> str:
 # ---------------------------------------------------------------- what a yes costs
 
 
-def commitment(task: Task, stage: Stage, takes: Iterable[Take] | None = None) -> Commitment:
+def commitment(
+    task: Task, stage: Stage, takes: Iterable[Take] | None = None, lanes: dict[str, Provider] | None = None
+) -> Commitment:
     """What runs after a yes to `stage` and what it may cost at most, USD. Pieces that are there and still current
     are not bought again; a piece whose source will be made again is."""
     stages = list(_runs_after(task, stage))
     selected = {(take.kind, take.position): take for take in takes or task.takes.all() if take.selected}
-    lanes = Provider.objects.in_bulk()
+    lanes = lanes or Provider.objects.in_bulk()
     to_make: set[tuple[str, int]] = set()
     usd = Decimal(0)
     for need in (need for later in stages for need in recipes.needs(task, later)):

@@ -96,6 +96,8 @@ function fillRedo() {
   const words = one("#redo [data-asks]");
   const box = one("textarea", words);
   one("[data-titles]").textContent = chosen.length > 3 ? `${chosen.length} pieces` : chosen.map((piece) => piece.dataset.title).join(", ");
+  const usd = chosen.reduce((sum, piece) => sum + Number(piece.dataset.price), 0);
+  one("[data-sum]").textContent = usd ? `at most $${usd.toFixed(2)}` : "";
   words.hidden = box.disabled = !(chosen.length === 1 && chosen[0].dataset.words);
   box.value = box.disabled ? "" : chosen[0].dataset.words;
   return chosen.length > 0;

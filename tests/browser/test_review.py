@@ -61,6 +61,7 @@ def test_redo_of_one_piece_by_keyboard(page: Page) -> None:
     page.goto(address(task))
     for key in ("j", "j", "r", "Enter"):
         page.keyboard.press(key)
+    expect(page.locator("dialog[open] .sum")).to_have_text("at most $0.42")
     words = page.locator("dialog[open] textarea")
     expect(words).to_have_value("Motion 2: she lifts the lantern, then the camera glides back.")
     words.fill("She puts the lantern down; the camera stands still")
