@@ -1,5 +1,6 @@
 """One attempt of a take: what the script is given, and what its exit, words and output are taken for."""
 
+import datetime as dt
 import json
 import os
 import signal
@@ -252,13 +253,13 @@ def test_call_whose_result_is_there_is_not_made_again():
     assert (outcome.result, outcome.trouble) == ({"story": "kept"}, None)
 
 
-def test_renew_keeps_others_away_while_a_call_lasts(settings: Settings):
-    """A plan may take longer than a script's lease; who adopted it meanwhile would buy it again."""
+def test_adopt_leaves_a_call_alone_that_is_still_at_work(settings: Settings):
+    """A plan may be silent for longer than a lease; who adopted it meanwhile would buy it again."""
+    settings.LEASE = dt.timedelta(0)
     take = claim("plan", Status.GENERATING_ASSETS)
-    takes.renew([take], attempts.CALL_LEASE)
-    take.refresh_from_db()
-    assert attempts.CALL_LEASE.total_seconds() > 100 > settings.LEASE.total_seconds()
-    assert dispatch.adopt("planning", 1) == []
+    with runner.holding(workspace.run_folder(take)):
+        assert dispatch.adopt("planning", 1) == []
+    assert dispatch.adopt("planning", 1) == [take]
 
 
 # ---------------------------------------------------------------- asked
