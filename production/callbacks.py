@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from production import takes
 from production.broker import ring
 from production.dispatch import ASK
+from production.outside import storable
 from production.providers import cluster
 
 log = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ def callback(request: HttpRequest, token: uuid.UUID) -> JsonResponse:
 
 def _job_id(body: bytes) -> str:
     """The provider's job id: data.taskId (older KIE endpoints: task_id). Errors: ValueError."""
-    said = json.loads(body)
+    said = storable(json.loads(body))
     data = said.get("data") if isinstance(said, dict) else None
     ref = (data.get("taskId") or data.get("task_id")) if isinstance(data, dict) else None
     if not isinstance(ref, str) or not 0 < len(ref) <= 200:
