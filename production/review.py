@@ -6,7 +6,7 @@ The number of queries does not depend on the number of pieces.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Sum, When
 from django.urls import reverse
@@ -18,6 +18,7 @@ from production.recipes import Need
 from production.stages import (
     ERRORS,
     HOLDING,
+    PIECES,
     REVIEWS,
     STAGE,
     STAGES,
@@ -29,6 +30,14 @@ from production.stages import (
     stage_of,
     verbs_for,
 )
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    class Asks(TypedDict):
+        asks: bool
+
+    AskedTask = WithAnnotations[Task, Asks]
 
 CLIP_SECONDS = 10.0  # a clip's length: under a longer narration its last frame is held
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
@@ -50,7 +59,7 @@ def tone(status: str, *, asks: bool = True) -> str:
     return {Status.DRAFT: "idle", Status.PUBLISHED: "done"}.get(Status(status), "waiting")
 
 
-def asking(tasks: QuerySet[Task]) -> QuerySet[Task]:
+def asking(tasks: QuerySet[Task]) -> "QuerySet[AskedTask]":
     """Adds `asks`: true where a person is awaited. A stage without a status of its own for the yes (composites, SFX)
     stays in its review status while it only waits for a free slot."""
     return tasks.annotate(asks=Case(When(_awaits_a_person(), then=True), default=False))
@@ -66,7 +75,7 @@ def _awaits_a_person() -> Q:
     return Q(status__in=[*REVIEWS, *ERRORS]) & ~settled
 
 
-def queue() -> QuerySet[Task]:
+def queue() -> "QuerySet[AskedTask]":
     """Tasks that wait for a person: the most urgent first, then who has waited longest."""
     return asking(Task.objects.select_related("channel")).filter(asks=True).order_by("priority", "status_since", "pk")
 
@@ -201,7 +210,7 @@ class Page:
     @property
     def media(self) -> str:
         """What most of its pieces are: decides the layout."""
-        last = next(piece for piece in reversed(recipes.PIECES) if piece.stage == self.stage.name)
+        last = next(piece for piece in reversed(PIECES) if piece.stage == self.stage.name)
         return MEDIA.get(last.suffix, "none")
 
     @property
@@ -330,8 +339,9 @@ def is_current(take: Take, need: Need) -> bool:
 
 
 def _row(shelf: recipes.Shelf, need: Need) -> Asset | Clip | None:
-    rows: dict[int, Any] = {"asset": shelf.assets, "clip": shelf.clips}.get(need.piece.per, {})
-    return rows.get(need.position)
+    if need.piece.per == "asset":
+        return shelf.assets.get(need.position)
+    return shelf.clips.get(need.position)
 
 
 def _poster(shelf: recipes.Shelf, need: Need) -> str:
@@ -376,6 +386,6 @@ def _runs_after(task: Task, stage: Stage) -> Iterator[Stage]:
 
 def first_media(task: Task, most: int = 6) -> list[Shot]:
     """What the reviewer of `task` will look at first, to be fetched ahead."""
-    kinds = [piece.kind for piece in recipes.PIECES if piece.stage == stage_at(task).name and piece.suffix in MEDIA]
+    kinds = [piece.kind for piece in PIECES if piece.stage == stage_at(task).name and piece.suffix in MEDIA]
     takes = task.takes.filter(selected=True, kind__in=kinds).defer("recipe", "result").order_by("position")
     return [Shot(take, Decimal(0)) for take in takes[:most]]

@@ -1,14 +1,19 @@
-"""What every test stands on: its own workspaces and its own static files."""
+"""What every test stands on: its own workspaces and nobody's static files."""
 
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from pytest_django import Settings
 
 
+@pytest.fixture(autouse=True, scope="session")
+def static_root(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """WhiteNoise warns of a STATIC_ROOT that nobody has collected. Before the live server, which reads it once."""
+    django_settings.STATIC_ROOT = tmp_path_factory.mktemp("static")
+
+
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, settings: Settings) -> None:
-    """Takes of this test go with it; WhiteNoise warns of a STATIC_ROOT that nobody has collected."""
+def workspace_root(tmp_path: Path, settings: Settings) -> None:
+    """Takes of this test go with it."""
     settings.WORKSPACE_ROOT = tmp_path / "workspaces"
-    settings.STATIC_ROOT = tmp_path / "static"
-    settings.STATIC_ROOT.mkdir()
