@@ -156,7 +156,8 @@ def _beat(runs: dict[Run, Take]) -> None:
 def _call(take: Take) -> Outcome:
     """Pieces that are made by a function of ours. It gets `beat`, to be called between its requests.
 
-    Its folder is locked while it is at work: nobody adopts it then, however long it is silent. Afterwards it tells that it was begun before: then its result is there, or it can resume, or nobody knows.
+    Its folder is locked while it is at work: nobody adopts it then, however long it is silent. Afterwards the folder
+    tells that it was begun before: then its result is there, or it can resume, or nobody knows.
     """
     folder = workspace.run_folder(take)
     output = folder / f"{take.piece.kind}{take.piece.suffix}"

@@ -246,8 +246,15 @@ def test_write_keeps_the_newest_of_a_log_that_is_too_long():
 
 @pytest.mark.parametrize(
     "properties",
-    [{}, {"Title": None}, {"Title": []}, {"Title": {"type": "title", "title": "x"}}, {"Status": {"type": "select"}}]
-    + [{"Status": {"type": "select", "select": None}}, {"Status": {"type": "status", "status": {}}}],
+    [
+        {},
+        {"Title": None},
+        {"Title": []},
+        {"Title": {"type": "title", "title": "x"}},
+        {"Status": {"type": "select"}},
+        {"Status": {"type": "select", "select": None}},
+        {"Status": {"type": "status", "status": {}}},
+    ],
 )
 def test_page_of_odd_shapes_is_empty(properties):
     page = notion._page({"id": "p", "properties": properties})
