@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from production import takes
 from production.broker import ring
 from production.dispatch import ASK
+from production.outside import storable
 from production.providers import cluster
 
 log = structlog.get_logger(__name__)
@@ -29,13 +30,13 @@ def callback(request: HttpRequest, token: uuid.UUID) -> JsonResponse:
     take = takes.heard_of(token, ref)
     if take:
         ring(ASK, take.lane_id, cluster=cluster(take.lane_id))
-    log.info("callback_hint_received", token=str(token), ref=ref, take=take.pk if take else None)
+    log.info("callback_hint_received", ref=ref, take=take.pk if take else None)
     return JsonResponse({"result": "heard"})
 
 
 def _job_id(body: bytes) -> str:
     """The provider's job id: data.taskId (older KIE endpoints: task_id). Errors: ValueError."""
-    said = json.loads(body)
+    said = storable(json.loads(body))
     data = said.get("data") if isinstance(said, dict) else None
     ref = (data.get("taskId") or data.get("task_id")) if isinstance(data, dict) else None
     if not isinstance(ref, str) or not 0 < len(ref) <= 200:

@@ -18,6 +18,7 @@ from production import decisions, lifecycle, notion
 from production.broker import ring
 from production.errors import Kind, NotHereError, Trouble
 from production.models import NotionBoard, NotionEvent, Priority, Task
+from production.outside import storable
 from production.stages import Status
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ def confirm(board: NotionBoard, *, by: str) -> None:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body)
+        said = storable(json.loads(body))
     except (ValueError, RecursionError) as error:
         raise MalformedError("not JSON") from error
     if not isinstance(said, dict):
@@ -158,7 +159,8 @@ def queue(page: notion.Page) -> str:
     with transaction.atomic():
         task = _task_of(page, channel)
         if task.status != Status.DRAFT:
-            return f"task {task.pk} is {task.get_status_display()} already"
+            lifecycle.tell_again(task)
+            return f"task {task.pk} is {task.get_status_display()} already: the row is put back"
         decisions.submit(task, by=f"notion: {page.edited_by}"[:150])
     return f"task {task.pk} queued"
 
@@ -207,4 +209,4 @@ def _again_later(event: NotionEvent, trouble: Trouble) -> None:
         due_at=timezone.now() + dt.timedelta(seconds=pause),
         outcome=f"try {event.tries}: {trouble.message}"[:500],
     )
-    log.warning("intake_event_failed", event=event.pk, tries=event.tries, reason=trouble.message)
+    log.warning("intake_event_failed", notion_event=event.pk, tries=event.tries, reason=trouble.message)

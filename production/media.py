@@ -12,7 +12,7 @@ from django.utils.http import http_date, quote_etag
 from production import workspace
 from production.models import Take
 
-RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 TYPES = {
     ".png": "image/png",
     ".mp4": "video/mp4",
@@ -35,7 +35,7 @@ def take_file(request: HttpRequest, take_id: int) -> HttpResponseBase:
 
 def serve(request: HttpRequest, path: Path) -> HttpResponseBase:
     """200, 206 for a single byte range, 304 or 416. Django's FileResponse knows no ranges."""
-    stat = path.stat()
+    stat, kind = path.stat(), TYPES.get(path.suffix, "application/octet-stream")
     etag = quote_etag(f"{stat.st_mtime_ns:x}-{stat.st_size:x}")
     headers = {
         "Accept-Ranges": "bytes",
@@ -43,7 +43,6 @@ def serve(request: HttpRequest, path: Path) -> HttpResponseBase:
         "Last-Modified": http_date(stat.st_mtime),
         "Cache-Control": "private, max-age=3600",
         "X-Content-Type-Options": "nosniff",
-        "Content-Type": TYPES.get(path.suffix, "application/octet-stream"),
     }
     if etag in [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]:
         return HttpResponseNotModified(headers=headers)
@@ -52,25 +51,24 @@ def serve(request: HttpRequest, path: Path) -> HttpResponseBase:
     if span is None:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{stat.st_size}"})
     first, last = span
-    if wanted and RANGE.match(wanted):
+    if RANGE.fullmatch(wanted):
         headers["Content-Range"] = f"bytes {first}-{last}/{stat.st_size}"
     headers["Content-Length"] = str(last - first + 1)
     status = 206 if "Content-Range" in headers else 200
     if request.method == "HEAD":
-        return HttpResponse(status=status, headers=headers)
-    response = FileResponse(_Slice(path.open("rb"), first, last), status=status, headers=headers)
+        return HttpResponse(status=status, headers=headers, content_type=kind)
+    response = FileResponse(_Slice(path.open("rb"), first, last), status=status, headers=headers, content_type=kind)
     response.block_size = BLOCK
     return response
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:
     """First and last byte; None: not satisfiable. Anything but one plain range means the whole file."""
-    match = RANGE.match(wanted.strip())
-    if not match or not (match[1] or match[2]):
+    match = RANGE.fullmatch(wanted)
+    if not match:
         return 0, size - 1
-    if not match[1]:
-        first, last = max(size - int(match[2]), 0), size - 1
-        return None if int(match[2]) == 0 or size == 0 else (first, last)
+    if match[3]:
+        return None if int(match[3]) == 0 or size == 0 else (max(size - int(match[3]), 0), size - 1)
     first, last = int(match[1]), min(int(match[2]) if match[2] else size - 1, size - 1)
     return (first, last) if first <= last else None
 

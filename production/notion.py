@@ -5,6 +5,7 @@ notion-client 3.1 (API version 2025-09-03). Its own retries are off: a sleeping 
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from notion_client import Client
 from notion_client.errors import APIResponseError, HTTPResponseError, RequestTimeoutError
 
 from production.errors import Kind, NotHereError, Trouble
+from production.outside import storable
 
 CHUNK = 2000  # characters a rich text element takes [Notion request limits]
 MOST_CHUNKS = 100  # elements an array takes
@@ -62,16 +64,16 @@ def client() -> Client:
 
 def fetch(page_id: str) -> Page:
     """Errors: NotHereError (deleted or not shared with us), Trouble."""
-    with _asking(f"Notion page {page_id}"):
-        return _page(cast("dict[str, Any]", client().pages.retrieve(page_id=page_id)))
+    with _asking(f"Notion page {page_id}") as notion:
+        return _page(cast("dict[str, Any]", notion.pages.retrieve(page_id=page_id)))
 
 
 def write(page_id: str, row: Row) -> None:
     """Update the row's properties. Errors: NotHereError, Trouble."""
     properties = _properties(row)
     if properties:
-        with _asking(f"Notion page {page_id}"):
-            client().pages.update(page_id=page_id, properties=properties)
+        with _asking(f"Notion page {page_id}") as notion:
+            notion.pages.update(page_id=page_id, properties=properties)
 
 
 def is_signed(body: bytes, signature: str, token: str) -> bool:
@@ -81,9 +83,10 @@ def is_signed(body: bytes, signature: str, token: str) -> bool:
 
 
 @contextmanager
-def _asking(what: str) -> Iterator[None]:
+def _asking(what: str) -> Iterator[Client]:
     try:
-        yield
+        with client() as notion:
+            yield notion
     except (APIResponseError, HTTPResponseError) as error:
         raise _trouble(what, error) from error
     except (RequestTimeoutError, httpx.HTTPError) as error:
@@ -95,10 +98,14 @@ def _trouble(what: str, error: HTTPResponseError) -> Trouble:
     if error.status == 404:
         return NotHereError(f"{what} is not there: deleted, or not shared with the integration")
     kind = Kind.TRANSIENT if error.status in AGAIN else Kind.PERMANENT
-    pause = error.headers.get("Retry-After", "")
     return Trouble(
-        kind, f"{what}: {error} ({error.status})"[:500], retry_after=float(pause) if pause.isdigit() else None
+        kind, f"{what}: {error} ({error.status})"[:500], retry_after=_pause(error.headers.get("Retry-After", ""))
     )
+
+
+def _pause(said: str) -> float | None:
+    """Seconds as Retry-After says them, up to five digits: a day."""
+    return float(said) if re.fullmatch("[0-9]{1,5}", said) else None
 
 
 def _page(page: dict[str, Any]) -> Page:
@@ -123,7 +130,7 @@ def _text(value: Any, most: int) -> str:
         return ""
     parts = value.get(value.get("type", ""), [])
     text = "".join(str(part.get("plain_text", "")) for part in parts) if isinstance(parts, list) else ""
-    return text.replace("\x00", "").strip()[:most]
+    return str(storable(text)).strip()[:most]
 
 
 def _choice(value: Any) -> str:

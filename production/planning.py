@@ -12,6 +12,7 @@ from django.conf import settings
 
 from production.errors import Kind, Trouble
 from production.models import Asset, Clip, Take, Task
+from production.outside import storable
 
 Json = dict[str, Any]
 MOST_BYTES = 2_000_000
@@ -24,7 +25,7 @@ def write(take: Take, beat: Callable[[], None]) -> tuple[Json, Decimal | None]:
     reply = _ask(instructions(facts), schema(facts["clips"], facts["assets"]))
     usd = _cost(reply)
     try:
-        plan = json.loads(_text(reply))
+        plan = storable(json.loads(_text(reply)))
         check(plan, facts["clips"], facts["assets"])
     except ValueError as error:
         raise Trouble(Kind.TRANSIENT, f"The plan can't be used: {error}"[:500], usd=usd) from error

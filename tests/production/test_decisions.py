@@ -236,8 +236,17 @@ def test_retry_where_nothing_failed():
 
 @pytest.mark.parametrize(
     ("at", "to"),
-    [("assets", "assets"), ("composites", "assets"), ("video", "video"), ("video", "composites"), ("audio", "video")]
-    + [("sfx", "sfx"), ("assembly", "assets"), ("assembly", "sfx"), ("assembly", "assembly")],
+    [
+        ("assets", "assets"),
+        ("composites", "assets"),
+        ("video", "video"),
+        ("video", "composites"),
+        ("audio", "video"),
+        ("sfx", "sfx"),
+        ("assembly", "assets"),
+        ("assembly", "sfx"),
+        ("assembly", "assembly"),
+    ],
 )
 def test_send_back_asks_again_at_the_gate_it_was_sent_to(do, at, to):
     """The same content passes the gates where it has a yes, but not that of the stage it was sent back to."""

@@ -189,5 +189,3 @@ def test_database_allows_one_unfinished_task_a_page():
     first = make_task(page_id="the-page")
     with pytest.raises(IntegrityError), transaction.atomic():
         make_task(page_id="the-page", channel=first.channel)
-
-

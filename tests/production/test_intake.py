@@ -1,0 +1,266 @@
+"""From a row of the board to a task, against the sandbox's Notion."""
+
+import datetime as dt
+import uuid
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from production import decisions, intake, notion
+from production.errors import Kind, NotHereError, Trouble
+from production.models import NotionEvent, Priority, Task
+from production.stages import Status
+from sandbox.client import SandboxClient
+from tests.factories import make_channel, make_task, walk
+from tests.production.vendors import answering, dead_address, make_board
+
+pytestmark = pytest.mark.django_db
+State = NotionEvent.State
+
+
+@pytest.fixture
+def board(vendors: SandboxClient) -> str:
+    make_channel(name="Sea Stories")
+    return make_board(vendors, "Sea Stories", "Unknown One")
+
+
+def make_row(vendors: SandboxClient, board: str, **words: object) -> str:
+    facts = {"Title": "Bees", "Channel": "Sea Stories", "Topic": "How bees dance", "Status": "Queued"} | words
+    return vendors.create_page(board, facts)["id"]
+
+
+def make_event(page_id: str, **words: object) -> NotionEvent:
+    facts = {"event_id": str(uuid.uuid4()), "type": "page.properties_updated", "author": "person"}
+    return NotionEvent.objects.create(page_id=page_id, **facts | words)
+
+
+def process(page_id: str, **words: object) -> NotionEvent:
+    event = make_event(page_id, **words)
+    intake.process(event.pk)
+    event.refresh_from_db()
+    return event
+
+
+def cells(vendors: SandboxClient, page_id: str) -> dict:
+    return vendors.page(page_id)["properties"]
+
+
+# ---------------------------------------------------------------- queued
+
+
+def test_process_makes_a_task_of_a_queued_row(vendors, board):
+    page = make_row(vendors, board, Priority="High", Privacy="unlisted", **{"Story Direction": "Begin with a hum"})
+    event = process(page)
+    task = Task.objects.get()
+    assert (event.state, event.outcome) == (State.DONE, f"task {task.pk} queued")
+    assert (task.status, task.page_id, task.title, task.topic) == (Status.QUEUED, page, "Bees", "How bees dance")
+    assert (task.priority, task.privacy, task.story_direction) == (Priority.HIGH, "unlisted", "Begin with a hum")
+    assert task.channel.name == "Sea Stories"
+    assert task.changes.get().by.startswith("notion: ")
+
+
+def test_process_twice_makes_one_task(vendors, board):
+    page = make_row(vendors, board)
+    process(page)
+    event = process(page)
+    assert event.outcome.endswith("is Queued already")
+    assert Task.objects.count() == 1
+    intake.process(event.pk)  # rung twice: what is done stays done
+
+
+def test_process_lets_one_worker_in(vendors, board):
+    event = make_event(make_row(vendors, board), due_at=timezone.now() + dt.timedelta(seconds=9))
+    intake.process(event.pk)
+    event.refresh_from_db()
+    assert (event.state, event.tries) == (State.PENDING, 0)
+
+
+def test_process_queues_a_cancelled_row_anew_with_its_new_words(vendors, board):
+    page = make_row(vendors, board)
+    process(page)
+    task = walk_back(Task.objects.get())
+    vendors.edit_page(page, {"Topic": "How bees sleep", "Title": "Sleep"})
+    process(page)
+    task.refresh_from_db()
+    assert (task.status, task.topic, task.title) == (Status.QUEUED, "How bees sleep", "Sleep")
+
+
+def walk_back(task: Task) -> Task:
+    decisions.cancel(task, by="ada")
+    return task
+
+
+def test_process_after_published_begins_a_new_run(vendors, board):
+    page = make_row(vendors, board)
+    process(page)
+    first = Task.objects.get()
+    Task.objects.filter(pk=first.pk).update(page_id="elsewhere")
+    done = walk(make_task(page_id=page, channel=first.channel), Status.PUBLISHED)
+    process(page)
+    assert Task.objects.filter(page_id=page).exclude(pk=done.pk).get().status == Status.QUEUED
+    done.refresh_from_db()
+    assert done.status == Status.PUBLISHED
+
+
+# ---------------------------------------------------------------- put back, ignored
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "reason"),
+    [
+        ("Title", "", "Title is empty"),
+        ("Topic", "  ", "Topic is empty"),
+        ("Channel", "Unknown One", "Channel “Unknown One” is not known (known: Sea Stories)"),
+    ],
+)
+def test_process_puts_an_unfit_row_back_with_the_reason(vendors, board, cell, value, reason):
+    page = make_row(vendors, board, **{cell: value})
+    event = process(page)
+    assert (event.state, Task.objects.count()) == (State.DONE, 0)
+    assert reason in event.outcome
+    found = cells(vendors, page)
+    assert found["Status"] == "Draft"
+    assert reason in found["Error Log"]
+    assert "set Queued again" in found["Error Log"]
+    assert f"{timezone.now():%Y-%m-%d}" in found["Error Log"]
+
+
+@pytest.mark.parametrize(
+    ("page", "words", "outcome"),
+    [("page", {"author": "bot"}, "our own write"), ("", {"type": "database.updated"}, "not about a page")],
+)
+def test_process_ignores_without_asking_notion(settings: Settings, page, words, outcome):
+    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address()}
+    event = make_event(page, **words)
+    intake.process(event.pk)
+    event.refresh_from_db()
+    assert event.state == State.IGNORED
+    assert outcome in event.outcome
+
+
+def test_process_ignores_a_row_that_is_not_queued(vendors, board):
+    event = process(make_row(vendors, board, Status="Draft"))
+    assert (event.state, event.outcome) == (State.IGNORED, "the row is Draft: nothing to start")
+
+
+def test_process_ignores_a_row_that_is_gone(vendors, board):
+    event = process(str(uuid.uuid4()))
+    assert event.state == State.IGNORED
+    assert "deleted, or not shared" in event.outcome
+
+
+# ---------------------------------------------------------------- trouble
+
+
+def test_process_tries_again_later_and_gives_up_in_words(vendors, board):
+    vendors.plan_fault("notion", "status", status=503, times=99)
+    event = make_event(make_row(vendors, board))
+    waits = []
+    for _ in range(intake.TRIES):
+        NotionEvent.objects.update(due_at=timezone.now())
+        intake.process(event.pk)
+        event.refresh_from_db()
+        waits.append(round((event.due_at - timezone.now()).total_seconds() / 60))
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 64, 64, 64]
+    assert event.state == State.FAILED
+    assert event.outcome.startswith("try 10: ")
+    assert intake.due() == []
+
+
+def test_process_heeds_how_long_notion_wants_to_be_left_alone(settings: Settings):
+    with answering(429, b"{}", Retry_After="600") as (address, _):
+        settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": address}
+        event = process("page")
+    assert event.state == State.PENDING
+    assert (event.due_at - timezone.now()).total_seconds() == pytest.approx(600, abs=30)
+
+
+def test_due_tells_what_waits():
+    now, later = make_event("a"), make_event("b", due_at=timezone.now() + dt.timedelta(hours=1))
+    make_event("c", state=State.DONE)
+    assert intake.due() == [now.pk]
+    assert later.state == State.PENDING
+
+
+# ---------------------------------------------------------------- the edge itself
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (500, b"oops", Kind.TRANSIENT),
+        (529, b"{}", Kind.TRANSIENT),
+        (409, b'{"object": "error", "code": "conflict_error", "message": "x"}', Kind.TRANSIENT),
+        (400, b'{"object": "error", "code": "validation_error", "message": "x"}', Kind.PERMANENT),
+        (401, b"<html>", Kind.PERMANENT),
+    ],
+)
+def test_fetch_trouble(settings: Settings, status, body, kind):
+    with answering(status, body) as (address, _):
+        settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": address}
+        with pytest.raises(Trouble) as trouble:
+            notion.fetch("page")
+    assert trouble.value.kind == kind
+    assert str(status) in trouble.value.message
+
+
+@pytest.mark.parametrize("pause", ["soon", "²", "9" * 400, "-1"])
+def test_fetch_believes_no_odd_pause(settings: Settings, pause):
+    with answering(429, b"{}", Retry_After=pause) as (address, _):
+        settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": address}
+        event = process("page")
+    assert event.state == State.PENDING
+    assert event.due_at < timezone.now() + dt.timedelta(days=8)
+
+
+def test_fetch_where_nobody_answers(settings: Settings):
+    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address()}
+    with pytest.raises(Trouble, match="no answer") as trouble:
+        notion.fetch("page")
+    assert trouble.value.kind == Kind.TRANSIENT
+
+
+def test_fetch_not_here(vendors):
+    with pytest.raises(NotHereError):
+        notion.fetch(str(uuid.uuid4()))
+
+
+def test_write_and_read_back(vendors, board):
+    page = make_row(vendors, board)
+    log = "\n".join(f"line {number} ünïcødé 🐝" for number in range(500))
+    notion.write(page, notion.Row(status="Published", error_log=log, url="https://youtu.be/x", progress="clip 1/2"))
+    notion.write(page, notion.Row())
+    found = cells(vendors, page)
+    assert (found["Status"], found["Error Log"], found["YouTube URL"]) == ("Published", log, "https://youtu.be/x")
+    assert found["Progress"] == "clip 1/2"
+    assert found["Topic"] == "How bees dance"
+
+
+def test_write_keeps_the_newest_of_a_log_that_is_too_long():
+    chunks = notion._chunks("a" * 300_000 + "end")
+    assert len(chunks) == notion.MOST_CHUNKS
+    assert max(len(chunk["text"]["content"]) for chunk in chunks) == notion.CHUNK
+    assert chunks[-1]["text"]["content"].endswith("end")
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {},
+        {"Title": None},
+        {"Title": []},
+        {"Title": {"type": "title", "title": "x"}},
+        {"Status": {"type": "select"}},
+        {"Status": {"type": "select", "select": None}},
+        {"Status": {"type": "status", "status": {}}},
+    ],
+)
+def test_page_of_odd_shapes_is_empty(properties):
+    page = notion._page({"id": "p", "properties": properties})
+    assert (page.title, page.status, page.in_trash) == ("", "", False)
+
+
+def test_page_text_is_bounded_and_storable():
+    text = {"type": "title", "title": [{"plain_text": " a\x00\ud800"}, {"plain_text": "b" * 500}]}
+    assert notion._page({"id": "p", "properties": {"Title": text}}).title == ("a?" + "b" * 500)[:200]

@@ -1,0 +1,111 @@
+"""Files with byte ranges, checked against slicing."""
+
+from pathlib import Path
+
+import pytest
+from django.test import RequestFactory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from production import workspace
+from production.media import serve
+from production.models import Take
+from production.stages import Status
+from tests.factories import make_operator, make_take, make_task
+
+pytestmark = pytest.mark.django_db  # a response that is closed looks after its connection
+BYTES = bytes(range(256)) * 3
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("media") / "film.mp4"
+    path.write_bytes(BYTES)
+    return path
+
+
+def ask(path: Path, method: str = "GET", **headers: str):
+    return serve(RequestFactory().generic(method, "/", headers=headers), path)
+
+
+def body(response) -> bytes:
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    response.close()
+    return content
+
+
+@settings(deadline=None)
+@given(st.integers(0, 900), st.none() | st.integers(0, 900))
+def test_serve_range_is_a_slice(file, first, last):
+    response = ask(file, Range=f"bytes={first}-{'' if last is None else last}")
+    wanted = BYTES[first : None if last is None else last + 1]
+    if wanted:
+        assert body(response) == wanted
+        assert response.status_code == 206
+        assert response["Content-Range"] == f"bytes {first}-{first + len(wanted) - 1}/{len(BYTES)}"
+        assert response["Content-Length"] == str(len(wanted))
+    else:
+        assert (response.status_code, response["Content-Range"]) == (416, f"bytes */{len(BYTES)}")
+
+
+@settings(deadline=None)
+@given(st.integers(0, 900))
+def test_serve_suffix_is_a_slice_from_the_end(file, count):
+    response = ask(file, Range=f"bytes=-{count}")
+    assert response.status_code == (206 if count else 416)
+    assert not count or body(response) == BYTES[-count:]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "bytes=-", "bytes=a-b", "bytes=0-1,4-5", "lines=0-1", f"bytes={'9' * 5000}-", "bytes=٣-٤", " bytes=0-1"],
+)
+def test_serve_whole_file_for_anything_else(file, header):
+    response = ask(file, Range=header)
+    assert (response.status_code, body(response)) == (200, BYTES)
+    assert "Content-Range" not in response
+    assert response["Accept-Ranges"] == "bytes"
+    assert response["Content-Type"] == "video/mp4"
+
+
+def test_serve_head_has_the_length_and_no_body(file):
+    response = ask(file, "HEAD", Range="bytes=10-19")
+    assert (response.status_code, response["Content-Length"], body(response)) == (206, "10", b"")
+
+
+def test_serve_304_when_the_browser_has_it(file):
+    etag = ask(file, "HEAD")["ETag"]
+    assert ask(file, **{"If-None-Match": f'"old", {etag}'}).status_code == 304
+    assert ask(file, "HEAD", **{"If-None-Match": '"old"'}).status_code == 200
+
+
+def test_serve_range_only_of_the_file_the_player_knows(file):
+    etag = ask(file, "HEAD")["ETag"]
+    assert ask(file, "HEAD", Range="bytes=0-1", **{"If-Range": etag}).status_code == 206
+    assert ask(file, "HEAD", Range="bytes=0-1", **{"If-Range": '"old"'}).status_code == 200
+
+
+def test_serve_empty_file(tmp_path):
+    path = tmp_path / "nothing.bin"
+    path.write_bytes(b"")
+    assert (body(ask(path)), ask(path, "HEAD")["Content-Type"]) == (b"", "application/octet-stream")
+    assert ask(path, Range="bytes=0-").status_code == ask(path, Range="bytes=-5").status_code == 416
+
+
+def test_take_file_is_for_staff_only(client):
+    take = make_take(make_task(Status.GENERATING_ASSETS), "image", 1)
+    url = f"/media/take/{take.pk}"
+    assert client.get(url).status_code == 302
+    client.force_login(make_operator())
+    response = client.get(url, headers={"Range": "bytes=0-7"})
+    assert (response.status_code, body(response)) == (206, b"\x89PNG\r\n\x1a\n")
+    assert response["X-Content-Type-Options"] == "nosniff"
+
+
+def test_take_file_that_is_not_there(client):
+    client.force_login(make_operator())
+    task = make_task(Status.GENERATING_ASSETS)
+    take, waiting = make_take(task, "image", 1), make_take(task, "image", 2, state=Take.State.WAITING)
+    workspace.remove(task)
+    for pk in (take.pk, waiting.pk, 0):
+        assert client.get(f"/media/take/{pk}").status_code == 404

@@ -1,0 +1,217 @@
+"""`POST /webhook/notion` and `POST /callback/…`: what is stored, what is refused, and with which number."""
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from production import dispatch, intake, takes
+from production.errors import Kind, Trouble
+from production.models import NotionBoard, NotionEvent, Take
+from production.stages import Status
+from tests.factories import make_take, make_task
+
+pytestmark = pytest.mark.django_db
+SECRET = "secret_of-the-tests"
+URL = "/webhook/notion"
+
+
+@pytest.fixture
+def board() -> NotionBoard:
+    return NotionBoard.objects.create(active_token=SECRET)
+
+
+def event(**words: object) -> dict[str, object]:
+    return {
+        "id": str(uuid.uuid4()),
+        "type": "page.properties_updated",
+        "entity": {"id": "page-1", "type": "page"},
+        "authors": [{"id": "u", "type": "person"}],
+    } | words
+
+
+def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
+    return {"X-Notion-Signature": "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}
+
+
+def post(said: object, headers: dict[str, str] | None = None, client: Client | None = None):
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    headers = signed(body) if headers is None else headers
+    return (client or Client()).post(URL, body, content_type="application/json", headers=headers)
+
+
+# ---------------------------------------------------------------- stored
+
+
+def test_notion_stores_before_it_answers(board, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = post(event(id="e-1"))
+    assert (answer.status_code, answer.json()) == (202, {"result": "stored"})
+    found = NotionEvent.objects.get()
+    assert (found.event_id, found.page_id, found.author, found.state) == ("e-1", "page-1", "person", "pending")
+    assert OrmQ.objects.get().args() == (found.pk,)
+    assert str(found) == "page.properties_updated page-1"
+
+
+def test_notion_duplicate_is_known(board):
+    assert [post(event(id="e-1")).status_code for _ in range(3)] == [202, 200, 200]
+    assert NotionEvent.objects.count() == 1
+
+
+def test_notion_500_events_are_answered_quickly(board):
+    client = Client()
+    begun = time.monotonic()
+    answers = {post(event(), client=client).status_code for _ in range(500)}
+    assert answers == {202}
+    assert NotionEvent.objects.count() == 500
+    assert time.monotonic() - begun < 25  # 3 s on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("words", "page", "author"),
+    [
+        ({"entity": {"id": "d", "type": "database"}}, "", "person"),
+        ({"entity": None}, "", "person"),
+        ({"entity": ["x"]}, "", "person"),
+        ({"authors": None}, "page-1", ""),
+        ({"authors": []}, "page-1", ""),
+        ({"authors": ["x"]}, "page-1", ""),
+        ({"entity": {"type": "page", "id": "x" * 99}}, "x" * 36, "person"),
+        ({"entity": {"type": "page", "id": "a\x00b\ud800"}}, "ab?", "person"),
+        ({"id": "\x00e"}, "page-1", "person"),
+    ],
+)
+def test_notion_takes_events_of_odd_shapes(board, words, page, author):
+    assert post(event(**words)).status_code == 202
+    found = NotionEvent.objects.get()
+    assert (found.page_id, found.author) == (page, author)
+
+
+# ---------------------------------------------------------------- refused
+
+
+def test_notion_unsigned_or_wrongly_signed(board):
+    body = json.dumps(event()).encode()
+    for headers in ({}, signed(body, "another"), {"X-Notion-Signature": "ünsigned"}, signed(body + b" ")):
+        assert post(body, headers).status_code == 401
+    assert not NotionEvent.objects.exists()
+
+
+def test_notion_without_an_active_secret_trusts_nobody():
+    assert post(event()).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"id": ' + b"9" * 5000 + b"}"]
+    + [json.dumps(event(**words)).encode() for words in ({"id": ""}, {"id": 5}, {"id": "x" * 65}, {"type": None})]
+    + [json.dumps(event(type="x" * 81)).encode()],
+)
+def test_notion_malformed(board, body):
+    answer = post(body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_notion_over_a_megabyte(board):
+    assert post(b" " * 1_048_577).status_code == 413
+    assert post(b'"' + b" " * 1_000_000 + b'"').status_code == 400
+
+
+def test_notion_only_post(board, client):
+    assert client.get(URL).status_code == 405
+
+
+# ---------------------------------------------------------------- handshake
+
+
+def test_handshake_waits_for_the_operator():
+    assert post({"verification_token": SECRET}, {}).json() == {"result": "handshake"}
+    board = NotionBoard.objects.get()
+    assert (board.pending_token, board.active_token) == (SECRET, None)
+    assert post(event()).status_code == 401
+    intake.confirm(board, by="ada")
+    assert post(event()).status_code == 202
+    board.refresh_from_db()
+    assert (board.active_token, board.pending_token, board.activated_by) == (SECRET, None, "ada")
+
+
+def test_handshake_never_replaces_an_active_secret(board):
+    assert post({"verification_token": "secret_of-an-attacker"}, {}).status_code == 401
+    board.refresh_from_db()
+    assert (board.active_token, board.pending_token) == (SECRET, None)
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 201, None, 5, ["x" * 20]])
+def test_handshake_with_nonsense(token):
+    assert post({"verification_token": token}, {}).status_code == 400
+    assert NotionBoard.objects.get().pending_token is None
+
+
+def test_confirm_without_a_handshake(board):
+    with pytest.raises(Trouble, match="No handshake has come in yet"):
+        intake.confirm(board, by="ada")
+
+
+# ---------------------------------------------------------------- a provider calls back
+
+
+@pytest.fixture
+def lost() -> Take:
+    """A render whose submission was never answered."""
+    make_take(make_task(Status.GENERATING_VIDEO), "clip", 1, state=Take.State.WAITING)
+    (take,) = dispatch.claim("video", 1)
+    takes.unknown(take, Trouble(Kind.UNKNOWN, "reply lost"), timezone.now())
+    return take
+
+
+def call_back(token: object, body: bytes):
+    return Client().post(f"/callback/{token}", body, content_type="application/json")
+
+
+@pytest.mark.parametrize("key", ["taskId", "task_id"])
+def test_callback_finds_the_take_of_a_lost_reply(lost, key, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = call_back(lost.token, json.dumps({"data": {key: "job-7"}}).encode())
+    assert answer.status_code == 200
+    lost.refresh_from_db()
+    assert (lost.state, lost.ref) == (Take.State.SUBMITTED, "job-7")
+    assert [ring.func() for ring in OrmQ.objects.all()] == [dispatch.ASK]
+
+
+def test_callback_of_a_stranger_changes_nothing(lost):
+    assert call_back(uuid.uuid4(), b'{"data": {"taskId": "job-7"}}').status_code == 200
+    lost.refresh_from_db()
+    assert lost.state == Take.State.UNKNOWN
+    assert call_back("not-a-token", b"{}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"data": []}',
+        b'{"data": {}}',
+        b'{"data": {"taskId": 5}}',
+        b'{"data": {"taskId": ""}}',
+        json.dumps({"data": {"taskId": "x" * 201}}).encode(),
+        b"[" * 100000,
+        b" " * 1048577,
+    ],
+)
+def test_callback_without_a_job_id(lost, body):
+    assert call_back(lost.token, body).status_code == 400
+
+
+def test_callback_with_an_unstorable_job_id(lost):
+    assert call_back(lost.token, rb'{"data": {"taskId": "job\u0000-7"}}').status_code == 200
+    lost.refresh_from_db()
+    assert lost.ref == "job-7"
