@@ -7,6 +7,7 @@
 import datetime as dt
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import environ
 import structlog
@@ -19,7 +20,15 @@ from config.environment import VENDORS
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # ---------------------------------------------------------------- readers
-env = environ.FileAwareEnv()
+class Env(environ.FileAwareEnv):  # type: ignore[misc]
+    """A file with a secret ends with a newline, the secret does not."""
+
+    def get_value(self, *args: Any, **words: Any) -> Any:
+        value = super().get_value(*args, **words)
+        return value.strip() if isinstance(value, str) else value
+
+
+env = Env()
 if env_file := env.str("ENV_FILE", default=""):
     env.read_env(env_file)
 

@@ -136,6 +136,36 @@ def _land_assets(task: Task, planned: list[Json]) -> dict[str, Asset]:
 # ---------------------------------------------------------------- the text model (vendors.md, Gemini)
 
 
+REPLY: Json = {
+    "type": "object",
+    "properties": {
+        "candidates": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "finishReason": {"type": "string"},
+                    "content": {
+                        "type": "object",
+                        "properties": {
+                            "parts": {
+                                "type": "array",
+                                "items": {"type": "object", "properties": {"text": {"type": "string"}}},
+                            }
+                        },
+                    },
+                },
+            },
+        },
+        "promptFeedback": {"type": "object"},
+        "usageMetadata": {
+            "type": "object",
+            "properties": {"promptTokenCount": {"type": "integer"}, "candidatesTokenCount": {"type": "integer"}},
+        },
+    },
+}
+
+
 def _ask(text: str, answer: Json) -> Json:
     """POST generateContent. No retry here: whether a paid call is made again is decided by its take."""
     model = settings.MODELS["GEMINI_TEXT_MODEL"]
@@ -170,10 +200,15 @@ def _json(reply: requests.Response) -> Json:
     if len(reply.content) > MOST_BYTES:
         raise Trouble(Kind.TRANSIENT, "The text model's answer is over 2 MB")
     try:
-        found = reply.json()
+        found: Json = reply.json()
+        jsonschema.validate(found, REPLY)
     except ValueError as error:
         raise Trouble(Kind.TRANSIENT, "The text model's answer is not JSON") from error
-    return found if isinstance(found, dict) else {}
+    except jsonschema.ValidationError as error:
+        raise Trouble(
+            Kind.TRANSIENT, f"The text model's answer is odd: {error.json_path}: {error.message}"[:300]
+        ) from error
+    return found
 
 
 def _trouble(reply: requests.Response) -> Trouble:

@@ -1,11 +1,13 @@
 """The upload piece: the film goes to YouTube once, whatever crashes in between (FR63)."""
 
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from typing import Any
 
 import structlog
 from django.utils import timezone
+from google.auth.exceptions import RefreshError
 
 from production import workspace
 from production.errors import Kind, Trouble
@@ -26,12 +28,15 @@ def upload(take: Take, beat: Callable[[], None]) -> tuple[dict[str, Any], Decima
     _refuse_simulated(take.task)
     account = _account(take)
     row = _row(take)
-    client = YouTube(tokens.credentials(account), on_session=lambda uri: _keep_session(row, uri))
-    _check_channel(client, account)
-    try:
-        video = _ask(client, row) or _send(client, row, beat)
-    except SessionGoneError as gone:
-        raise _session_gone(row) from gone
+    credentials = tokens.credentials(account)
+    with closing(YouTube(credentials, on_session=lambda uri: _keep_session(row, uri))) as client:
+        try:
+            _check_channel(client, account)
+            video = _ask(client, row) or _send(client, row, beat)
+        except SessionGoneError as gone:
+            raise _session_gone(row) from gone
+        except RefreshError as error:
+            raise tokens.refused(account, error) from error
     _finish(row, video)
     return {"id": row.video_id, "url": row.url, "status": video.get("status", {})}, None
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import requests
 import structlog
 from django.conf import settings
 from django.utils import timezone
@@ -32,19 +33,25 @@ def credentials(account: YouTubeAccount) -> Credentials:
 
 def _refresh(account: YouTubeAccount, found: Credentials) -> None:
     try:
-        found.refresh(Request())  # type: ignore[no-untyped-call]
+        with requests.Session() as session:
+            found.refresh(Request(session))  # type: ignore[no-untyped-call]
     except RefreshError as error:
-        trouble = (
-            f"Google refused the stored consent of {account.channel}: reconnect its YouTube account ({error.args[0]})"
-        )
-        YouTubeAccount.objects.filter(pk=account.pk).update(trouble=trouble[:300])
-        raise Trouble(Kind.PERMANENT, trouble[:300]) from error
+        raise refused(account, error) from error
     except TransportError as error:
         raise Trouble(Kind.TRANSIENT, "Google's token service did not answer") from error
     account.access_token, account.expires, account.trouble = found.token, _aware(found.expiry), ""
     account.refresh_token = found.refresh_token or account.refresh_token
     account.save(update_fields=["access_token", "refresh_token", "expires", "trouble"])
     log.info("youtube_token_refreshed", channel=account.channel.slug)
+
+
+def refused(account: YouTubeAccount, error: RefreshError) -> Trouble:
+    """Google's no to a refresh; only one that is final asks for a person."""
+    if error.retryable:
+        return Trouble(Kind.TRANSIENT, f"Google's token service has trouble ({error.args[0]})"[:300])
+    trouble = f"Google refused the stored consent of {account.channel}: reconnect its YouTube account ({error.args[0]})"
+    YouTubeAccount.objects.filter(pk=account.pk).update(trouble=trouble[:300])
+    return Trouble(Kind.PERMANENT, trouble[:300])
 
 
 def _naive(moment: dt.datetime | None) -> dt.datetime | None:

@@ -12,7 +12,7 @@ from typing import Any
 import google_auth_httplib2
 import httplib2
 from django.conf import settings
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
@@ -55,11 +55,14 @@ class _SessionNoter(httplib2.Http):  # type: ignore[misc]
 
 
 class YouTube:
-    """One account's calls. Errors of all: Trouble."""
+    """One account's calls, to be closed at the end. Errors of all: Trouble, RefreshError (the consent is gone)."""
 
     def __init__(self, credentials: Credentials, on_session: Callable[[str], None] = lambda uri: None) -> None:
         self.http = google_auth_httplib2.AuthorizedHttp(credentials, http=_SessionNoter(on_session))
         self.service = build_from_document(_discovery(settings.ADDRESSES["YOUTUBE_BASE_URL"]), http=self.http)
+
+    def close(self) -> None:
+        self.service.close()
 
     def channel_id(self) -> str:
         """The YouTube channel that these credentials upload to."""
@@ -82,13 +85,13 @@ class YouTube:
         insert.resumable_progress = offset
         video = None
         while video is None:
-            with _asking():
+            with _asking(session=True):
                 _, video = insert.next_chunk()
             yield Progress(size if video else insert.resumable_progress, video)
 
     def ask(self, session: str, size: int) -> Progress:
         """How far is this session? Sends no byte. Errors: SessionGoneError."""
-        with _asking():
+        with _asking(session=True):
             response, content = self.http.request(
                 session, "PUT", headers={"Content-Length": "0", "Content-Range": f"bytes */{size}"}
             )
@@ -150,13 +153,15 @@ def _discovery(address: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
+def _asking(*, session: bool = False) -> Iterator[None]:
     try:
         yield
     except HttpError as error:
-        if error.status_code in (404, 410):
+        if session and error.status_code in (404, 410):
             raise SessionGoneError from error
         raise _trouble(error) from error
+    except RefreshError:
+        raise  # whose consent it was, the caller knows
     except (OSError, httplib2.HttpLib2Error, GoogleAuthError) as error:
         raise Trouble(Kind.TRANSIENT, f"YouTube did not answer ({type(error).__name__})") from error
 

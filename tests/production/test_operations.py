@@ -1,0 +1,324 @@
+"""Alerts, health, the sweep, the workspace and the checks: what operators live from."""
+
+import datetime as dt
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+from django.db import connection, connections
+from django.utils import timezone
+from django_q.models import OrmQ
+from pytest_django import Settings
+
+from production import alerts, checks, decisions, flow, jobs, recipes, sweep, takes, workspace
+from production.models import Alert, Heartbeat, NotionEvent, Provider, Take, Task
+from production.stages import PIECE, STAGE, Status
+from sandbox.client import SandboxClient
+from tests.factories import make_production, make_stage, make_take, make_task
+from tests.production.scripts import Scripts
+from tests.production.test_dispatch import many
+from tests.production.vendors import answering, dead_address
+
+pytestmark = pytest.mark.django_db
+State = Take.State
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+
+
+# ---------------------------------------------------------------- alerts
+
+
+@pytest.fixture
+def alert() -> Alert:
+    alerts.raise_alarm(make_task(Status.QUEUED), "“Bees” stopped <here> & now")
+    return Alert.objects.get()
+
+
+def test_deliver_tells_slack(vendors: SandboxClient, alert, settings: Settings):
+    settings.PUBLIC_URL = "https://studio.example"
+    jobs.deliver(alert.pk)
+    alert.refresh_from_db()
+    assert alert.delivered
+    assert (alert.due_at, alert.trouble, alerts.due()) == (None, "", [])
+    text = vendors.calls("slack")[-1]["text"]
+    assert text.startswith(f"🔴 *ERROR* {alert.channel}: “Bees” stopped &lt;here&gt; &amp; now")
+    assert text.endswith(f"https://studio.example/admin/production/task/{alert.task_id}/review/")
+    before = len(vendors.calls("slack"))
+    jobs.deliver(alert.pk)
+    assert len(vendors.calls("slack")) == before
+
+
+def test_deliver_tries_again_and_gives_up(alert, settings: Settings):
+    with answering(500, b"no_service") as (address, met):
+        settings.SLACK_WEBHOOK_URL = address
+        for number in range(1, alerts.TRIES + 1):
+            Alert.objects.update(due_at=timezone.now())
+            alerts.deliver(alert.pk)
+            alert.refresh_from_db()
+            assert alert.tries == number
+    assert len(met) == alerts.TRIES
+    assert (alert.delivered, alert.due_at, alert.trouble) == (None, None, "Slack answered 500: no_service")
+
+
+def test_deliver_where_slack_is_down(alert, settings: Settings):
+    settings.SLACK_WEBHOOK_URL = dead_address()
+    alerts.deliver(alert.pk)
+    alert.refresh_from_db()
+    assert alert.trouble == "Slack did not answer (ConnectionError)"
+    assert 20 < (alert.due_at - timezone.now()).total_seconds() <= 30
+
+
+def test_deliver_without_a_webhook_stays_in_the_admin(alert, settings: Settings):
+    settings.SLACK_WEBHOOK_URL = ""
+    alerts.deliver(alert.pk)
+    alert.refresh_from_db()
+    assert (alert.due_at, alert.delivered, alert.trouble) == (None, None, "no SLACK_WEBHOOK_URL is set")
+    assert str(alert).startswith("“Bees”")
+
+
+def test_payload_fits_slack(alert):
+    alert.message = "&" * 5000
+    assert len(alerts.payload(alert)["text"]) < 3000
+
+
+# ---------------------------------------------------------------- health
+
+
+def test_health_answers_without_the_database(client):
+    assert client.get("/health").json() == {"status": "ok"}
+
+
+def test_ready_says_what_lacks(client):
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.json()["lacks"]) == (503, ["a worker: run manage.py worker"])
+    sweep.beat("here:1", "calls")
+    assert client.get("/ready").status_code == 200
+    Heartbeat.objects.update(beat=timezone.now() - 2 * HOUR)
+    assert client.get("/ready").status_code == 503
+
+
+def test_ready_without_a_migration(client):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'production'")
+    assert client.get("/ready").json()["lacks"] == ["migrations: run manage.py migrate"]
+
+
+def test_ready_without_the_database(client, monkeypatch):
+    settings = connections["default"].settings_dict
+    monkeypatch.setitem(settings, "NAME", "no_such_database")
+    lost = connections.create_connection("default")
+    monkeypatch.setattr("production.health.connection", lost)
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert "the database (OperationalError): see DATABASE_URL" in answer.json()["lacks"]
+
+
+# ---------------------------------------------------------------- sweep
+
+
+def rings() -> set[tuple[str, tuple]]:
+    return {(ring.func(), ring.args()) for ring in OrmQ.objects.all()}
+
+
+@pytest.fixture
+def tick(django_capture_on_commit_callbacks):
+    def sweep_once() -> set[tuple[str, tuple]]:
+        OrmQ.objects.all().delete()
+        with django_capture_on_commit_callbacks(execute=True):
+            assert sweep.tick()
+        return rings()
+
+    return sweep_once
+
+
+def test_tick_rings_again_what_a_lost_ring_left(tick):
+    make_take(make_task(Status.GENERATING_ASSETS), "image", 1, state=State.WAITING)
+    Task.objects.update(tell_at=None)
+    assert tick() == {("production.jobs.work", ("images",))}
+    assert tick() == set(), "not more often than every five seconds"
+    Provider.objects.update(rung_at=None)
+    Take.objects.update(due_at=timezone.now() + HOUR)
+    assert tick() == set()
+
+
+def test_tick_rings_for_orphans_and_renders(tick):
+    task = make_task(Status.GENERATING_VIDEO)
+    orphan = make_take(task, "narration", 1, state=State.WAITING)
+    takes.claim(orphan, "dead:1")
+    takes.let_go(orphan)
+    make_take(task, "clip", 1, state=State.SUBMITTED, ref="job-1")
+    Task.objects.update(tell_at=None)
+    assert tick() == {("production.jobs.work", ("voice",)), ("production.jobs.ask", ("video",))}
+
+
+def test_tick_starts_waiting_tasks_and_rings_for_rows(tick):
+    task = make_task(Status.QUEUED)
+    event = NotionEvent.objects.create(event_id="e", type="x")
+    alerts.raise_alarm(task, "x")
+    assert tick() >= {
+        ("production.jobs.take_in", (event.pk,)),
+        ("production.jobs.tell", (task.pk,)),
+        ("production.jobs.deliver", (Alert.objects.get().pk,)),
+        ("production.jobs.work", ("planning",)),
+    }
+    task.refresh_from_db()
+    assert task.status == Status.GENERATING_ASSETS
+
+
+def test_tick_ends_a_stage_whose_end_was_missed(tick):
+    task = make_production(Status.GENERATING_SFX)
+    make_stage(task, STAGE["sfx"])
+    tick()
+    task.refresh_from_db()
+    assert task.status == Status.GENERATING_SFX, "it may be at it this moment"
+    Task.objects.update(status_since=timezone.now() - sweep.IDLE)
+    tick()
+    task.refresh_from_db()
+    assert task.status == Status.ASSEMBLING
+
+
+def test_tick_decides_about_unknown_takes(tick):
+    task = make_production(Status.GENERATING_SFX)
+    flow.advance(task)
+    take = task.takes.filter(kind="sound").first()
+    Take.objects.filter(pk=take.pk).update(state=State.UNKNOWN, attempt=1)
+    tick()
+    take.refresh_from_db()
+    assert take.state == State.WAITING
+
+
+def test_tick_removes_old_workspaces_of_published_tasks_only(tick, settings: Settings):
+    done, young = make_production(Status.PUBLISHED), make_production(Status.PUBLISHED)
+    failed = make_production(Status.UPLOAD_ERROR)
+    Task.objects.exclude(pk=young.pk).update(status_since=timezone.now() - settings.WORKSPACE_KEEP - HOUR)
+    tick()
+    assert [workspace.folder(task).exists() for task in (done, young, failed)] == [False, True, True]
+    done.refresh_from_db()
+    assert done.workspace_removed
+    assert done.takes.exists()
+
+
+def test_tick_forgets_dead_workers_and_stale_jobs(tick):
+    Heartbeat.objects.create(name="old", cluster="calls", beat=timezone.now() - 2 * DAY)
+    Heartbeat.objects.create(name="new", cluster="calls")
+    with_lock = [OrmQ.objects.create(key="calls", payload="x", lock=timezone.now() - age) for age in (2 * HOUR, 0 * HOUR)]
+    assert sweep.tick()
+    assert list(OrmQ.objects.filter(pk__in=[job.pk for job in with_lock])) == [with_lock[1]]
+    assert [str(heart) for heart in Heartbeat.objects.all()] == ["new"]
+
+
+def test_tick_is_done_by_one_host_at_a_time():
+    def elsewhere() -> bool:
+        return sweep.tick()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [sweep.LOCK])
+        try:
+            assert many(1, elsewhere) == [False]
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [sweep.LOCK])
+
+
+# ---------------------------------------------------------------- workspace
+
+
+def test_folder_is_where_people_look(settings: Settings):
+    take = make_take(make_task(Status.GENERATING_ASSETS), "image", 1)
+    root = settings.WORKSPACE_ROOT / take.channel.slug / str(take.task_id)
+    assert workspace.folder(take.task) == root
+    assert workspace.run_folder(take) == root / "takes" / str(take.pk) / str(take.token)
+    assert workspace.file_of(take) == root / take.output
+    assert workspace.relative(take, root / "a/b.png") == "a/b.png"
+    assert workspace.canonical(take, "characters/bee") == root / "assets/characters/bee.png"
+
+
+def test_point_to_replaces_and_never_leaves_half_a_link():
+    task = make_task(Status.GENERATING_ASSETS)
+    first, second = make_take(task, "image", 1), make_take(task, "image", 1)
+    link = workspace.canonical(first, "characters/bee")
+    for take in (first, second, second):
+        workspace.point_to(take, link)
+        assert link.resolve() == workspace.file_of(take).resolve()
+    assert [path.name for path in link.parent.iterdir()] == ["bee.png"]
+
+
+def test_write_is_whole(tmp_path):
+    path = tmp_path / "plan.json"
+    workspace.write(path, "{}")
+    workspace.write(path, json.dumps({"a": "ü"}))
+    assert json.loads(path.read_text()) == {"a": "ü"}
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_scratch_is_forgotten():
+    folder = workspace.scratch()
+    (folder / "x").write_text("x")
+    workspace.forget(folder)
+    assert not folder.exists()
+    workspace.forget(folder)
+
+
+def test_remove_what_is_not_there():
+    workspace.remove(make_task())
+
+
+# ---------------------------------------------------------------- checks
+
+
+def ids() -> set[str]:
+    return {message.id for message in run_checks()} & {f"production.{name}" for name in ("E001", "E002", "E003", "E004", "W001")}
+
+
+def test_checks_find_nothing_where_all_is_there(vendors):
+    assert ids() == set()
+
+
+def test_check_scripts(vendors, scripts: Scripts):
+    scripts.write("generate_asset.py", "")
+    messages = [message.msg for message in run_checks() if message.id == "production.E001"]
+    assert len(messages) == len({piece.does for piece in PIECE.values() if piece.is_script}) - 1
+    assert str(scripts.folder) in messages[0]
+
+
+def test_check_callables(vendors, monkeypatch):
+    monkeypatch.delattr("production.planning.land")
+    assert ids() == {"production.E002"}
+
+
+def test_check_recipes(vendors, monkeypatch):
+    monkeypatch.delitem(recipes.RECIPES, "split")
+    assert ids() == {"production.E003"}
+
+
+@pytest.mark.parametrize("ffmpeg", ["/no/such/ffmpeg", str(Path(__file__))])
+def test_check_ffmpeg(vendors, settings: Settings, ffmpeg):
+    settings.MODELS = settings.MODELS | {"FFMPEG": ffmpeg}
+    assert ids() == {"production.E004"}
+
+
+def test_check_ffmpeg_of_the_operator(settings: Settings):
+    settings.MODELS = settings.MODELS | {"FFMPEG": sys.executable}
+    assert checks.ffmpeg_exists() == []
+
+
+def test_check_ffmpeg_that_is_not_bundled(settings: Settings, monkeypatch):
+    settings.MODELS = settings.MODELS | {"FFMPEG": ""}
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/no/such/ffmpeg")
+    assert [message.id for message in checks.ffmpeg_exists()] == ["production.E004"]
+
+
+def test_check_keys_of_the_vendors_that_are_real(settings: Settings):
+    assert {message.msg for message in checks.keys_are_set()} == {
+        f"{name} is empty." for name in ("NOTION_API_KEY", "GEMINI_API_KEY", "KIE_API_KEY", "ELEVENLABS_API_KEY")
+    }
+    settings.KIE_API_KEY = "set"
+    settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": "http://127.0.0.1:1"}
+    assert {message.msg[:3] for message in checks.keys_are_set()} == {"NOT", "ELE"}
+    assert {message.id for message in checks.keys_are_set()} == {"production.W001"}
+
+
+def test_cancelled_task_is_no_idle_task():
+    task = make_production(Status.GENERATING_SFX)
+    decisions.cancel(task, by="ada")
+    assert sweep._idle_tasks() == []
