@@ -19,6 +19,7 @@ from config.environment import VENDORS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+
 # ---------------------------------------------------------------- readers
 class Env(environ.FileAwareEnv):  # type: ignore[misc]
     """A file with a secret ends with a newline, the secret does not."""

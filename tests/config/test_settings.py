@@ -81,7 +81,10 @@ def test_settings_change_addresses_by_name():
 
 
 def test_settings_take_several_encryption_keys():
-    assert value("len(settings.ENCRYPTION_KEYS)", ENCRYPTION_KEY=f"{GOOD['ENCRYPTION_KEY']},{GOOD['ENCRYPTION_KEY']}") == "2"
+    assert (
+        value("len(settings.ENCRYPTION_KEYS)", ENCRYPTION_KEY=f"{GOOD['ENCRYPTION_KEY']},{GOOD['ENCRYPTION_KEY']}")
+        == "2"
+    )
 
 
 def test_every_name_that_is_read_stands_in_the_example():

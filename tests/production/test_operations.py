@@ -202,7 +202,9 @@ def test_tick_removes_old_workspaces_of_published_tasks_only(tick, settings: Set
 def test_tick_forgets_dead_workers_and_stale_jobs(tick):
     Heartbeat.objects.create(name="old", cluster="calls", beat=timezone.now() - 2 * DAY)
     Heartbeat.objects.create(name="new", cluster="calls")
-    with_lock = [OrmQ.objects.create(key="calls", payload="x", lock=timezone.now() - age) for age in (2 * HOUR, 0 * HOUR)]
+    with_lock = [
+        OrmQ.objects.create(key="calls", payload="x", lock=timezone.now() - age) for age in (2 * HOUR, 0 * HOUR)
+    ]
     assert sweep.tick()
     assert list(OrmQ.objects.filter(pk__in=[job.pk for job in with_lock])) == [with_lock[1]]
     assert [str(heart) for heart in Heartbeat.objects.all()] == ["new"]
@@ -267,7 +269,9 @@ def test_remove_what_is_not_there():
 
 
 def ids() -> set[str]:
-    return {message.id for message in run_checks()} & {f"production.{name}" for name in ("E001", "E002", "E003", "E004", "W001")}
+    return {message.id for message in run_checks()} & {
+        f"production.{name}" for name in ("E001", "E002", "E003", "E004", "W001")
+    }
 
 
 def test_checks_find_nothing_where_all_is_there(vendors):

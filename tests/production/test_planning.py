@@ -109,9 +109,16 @@ def test_write_books_what_a_useless_answer_cost(settings: Settings):
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"candidates": [null]}', b'{"candidates": {}}', b'{"candidates": [{"content": []}]}', b'{"candidates": [5]}']
-    + [b'{"candidates": [{"content": {"parts": [null, 5, {"text": 7}]}}]}', reply("x", usageMetadata=[])]
-    + [reply("x", usageMetadata={"promptTokenCount": "many"}), reply("x", promptFeedback=7)],
+    [
+        b'{"candidates": [null]}',
+        b'{"candidates": {}}',
+        b'{"candidates": [{"content": []}]}',
+        b'{"candidates": [5]}',
+        b'{"candidates": [{"content": {"parts": [null, 5, {"text": 7}]}}]}',
+        reply("x", usageMetadata=[]),
+        reply("x", usageMetadata={"promptTokenCount": "many"}),
+        reply("x", promptFeedback=7),
+    ],
 )
 def test_write_of_odd_shapes_is_trouble_and_no_crash(settings: Settings, body):
     with pytest.raises(Trouble):

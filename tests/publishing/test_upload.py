@@ -247,4 +247,3 @@ def test_upload_refused_ends_in_upload_error_with_words(account, take, django_ca
     task = Task.objects.get(pk=take.task_id)
     assert task.status == Status.UPLOAD_ERROR
     assert "reconnect the right one" in task.changes.last().reason
-
