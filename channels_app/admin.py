@@ -9,7 +9,6 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminPasswordWidget,
@@ -48,7 +47,7 @@ class TokenForm(WriteOnlyForm):
         fields = ("name", "value")
 
 
-class TokenInline(TabularInline):
+class TokenInline(TabularInline):  # type: ignore[misc] # unfold has no types
     model = Token
     form = TokenForm
     extra = 0
@@ -56,15 +55,12 @@ class TokenInline(TabularInline):
     readonly_fields = ("stored",)
     hide_title = True
 
-    @display(description="Stored")
+    @admin.display(description="Stored")
     def stored(self, token: Token) -> SafeString | str:
-        if token.pk is None:
+        """When, never what."""
+        if not token.pk:
             return "–"
-        return format_html(
-            'set, <time class="ago" datetime="{}">{:%Y-%m-%d %H:%M} UTC</time>',
-            token.updated.isoformat(),
-            token.updated,
-        )
+        return format_html('set <time class="ago" datetime="{}"></time>', token.updated.isoformat())
 
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -87,7 +83,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Channel)
-class ChannelAdmin(ModelAdmin):
+class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
     form = ChannelForm
     inlines = (TokenInline,)
     list_display = ("name", "active", "language", "gate_list", "max_concurrent", "clips_per_video", "privacy")
@@ -119,7 +115,7 @@ class ChannelAdmin(ModelAdmin):
     def get_prepopulated_fields(self, request: HttpRequest, obj: Channel | None = None) -> dict[str, Any]:
         return {} if obj else dict(self.prepopulated_fields)
 
-    @display(description="Waits for a person at")
+    @admin.display(description="Waits for a person at")
     def gate_list(self, channel: Channel) -> str:
         titles = dict(OPTIONAL_GATES)
         return ", ".join([*(titles[gate] for gate in channel.gates if gate in titles), "Final review"])

@@ -45,7 +45,8 @@ class Vendor:
 
 
 VENDORS = (
-    Vendor("Notion", ("NOTION_API_KEY",), {"NOTION_BASE_URL": "https://api.notion.com"}),
+    # Real webhooks come in through a tunnel: its address belongs to the account.
+    Vendor("Notion", ("NOTION_API_KEY",), {"NOTION_BASE_URL": "https://api.notion.com"}, ("PUBLIC_URL",)),
     Vendor(
         "Gemini",
         ("GEMINI_API_KEY",),

@@ -191,7 +191,8 @@ SLACK_WEBHOOK_URL = env.str("SLACK_WEBHOOK_URL", default="")
 OWN_ADDRESSES = {name: address for vendor in VENDORS for name, address in vendor.addresses.items()}
 ADDRESSES = {name: env.str(name, default=own) for name, own in OWN_ADDRESSES.items()}
 
-# Model ids churn and prices with them: settings, never code. Handed to the scripts under the same names.
+# Model ids churn and prices with them: settings, never code. Handed to the scripts under the same names; an empty one
+# leaves the choice to the script.
 MODELS = {
     "GEMINI_TEXT_MODEL": env.str("GEMINI_TEXT_MODEL", default="gemini-3.5-flash"),
     "GEMINI_IMAGE_MODEL": env.str("GEMINI_IMAGE_MODEL", default="gemini-nano-banana-2.1"),
@@ -199,6 +200,13 @@ MODELS = {
     "ELEVENLABS_MODEL": env.str("ELEVENLABS_MODEL", default="eleven_multilingual_v2"),
     "ELEVENLABS_SOUND_MODEL": env.str("ELEVENLABS_SOUND_MODEL", default="eleven_text_to_sound_v2"),
     "SEED_UPLOAD": env.str("SEED_UPLOAD", default="kie"),
+    "GEMINI_IMAGE_USD_PER_MILLION": env.str("GEMINI_IMAGE_USD_PER_MILLION", default=""),
+    "GEMINI_PROMPT_USD_PER_MILLION": env.str("GEMINI_PROMPT_USD_PER_MILLION", default=""),
+    "KIE_CREDIT_USD": env.str("KIE_CREDIT_USD", default=""),
+    "KIE_VIDEO_CREDITS": env.str("KIE_VIDEO_CREDITS", default=""),
+    "ELEVENLABS_CREDIT_USD": env.str("ELEVENLABS_CREDIT_USD", default=""),
+    "FILM_PRESET": env.str("FILM_PRESET", default=""),
+    "FILM_CRF": env.str("FILM_CRF", default=""),
     "FFMPEG": env.str("FFMPEG", default=""),
 }
 # USD for a million tokens of the text model: read, written.

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import django
+from django.core.checks import run_checks
 from django.core.management import call_command
 
 from config import devpg, environment
-from config.supervisor import Supervisor
+from config.supervisor import StartError, Supervisor
 from sandbox.client import SandboxClient, read_addresses
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +47,7 @@ class Stack:
         """Everything up and ready; this process has the stack's settings and database afterwards. Errors: StartError,
         PostgresError, each one line that says what and what to do."""
         self.begin()
+        _check()
         self.migrate()
         self.serve()
 
@@ -97,3 +99,10 @@ class Stack:
             "ASK_SECONDS": "2",
             **self.settings,
         }
+
+
+def _check() -> None:
+    """Errors: StartError with the first thing that is missing (ffmpeg, a script) and its remedy."""
+    for found in run_checks():
+        if found.is_serious():
+            raise StartError(f"{found.msg} {found.hint or ''} ({found.id})")

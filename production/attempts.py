@@ -1,6 +1,5 @@
 """One attempt of a take: its order is written out, its script started (or found again), watched, and judged."""
 
-import datetime as dt
 import json
 import socket
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from production.models import Take
 from production.runner import Order, Report, Run
 
 log = structlog.get_logger(__name__)
-CALL_LEASE = dt.timedelta(seconds=130)  # longer than a function of ours is silent: one request, 10 + 90 s
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,8 @@ def carry_out(claimed: list[Take], *, seconds: float) -> Iterator[tuple[Take, Ou
 
     Scripts that still run after `seconds` go on by themselves: their claims are let go, the next ring adopts them.
     """
-    calls = [take for take in claimed if not take.piece.is_script]
-    for number, take in enumerate(calls):
-        yield take, _call(take, calls[number:])
+    for take in [take for take in claimed if not take.piece.is_script]:
+        yield take, _call(take)
     runs: dict[Run, Take] = {}
     for take in [take for take in claimed if take.piece.is_script]:
         try:
@@ -64,7 +61,7 @@ def ask(submitted: list[Take]) -> dict[str, dict[str, Any]]:
     order = Order(
         script=piece.does,
         flags=["--image", "-", "--prompt", "-", "--output", str(folder / "none")],
-        env=_environment(submitted[0]) | {"PHASE": "poll", "REFS": ",".join(take.ref for take in submitted)},
+        env=_environment() | {"PHASE": "poll", "REFS": ",".join(take.ref for take in submitted)},
         secrets=_secrets(submitted[0]),
         folder=folder,
         output=None,
@@ -100,7 +97,7 @@ def write_order(take: Take) -> Order:
     return Order(
         script=piece.does,
         flags=[*flags, "--output", str(output)],
-        env=_environment(take) | take.recipe["env"] | _phase(take),
+        env=_environment() | take.recipe["env"] | _phase(take),
         secrets=_secrets(take),
         folder=folder,
         output=output,
@@ -128,14 +125,15 @@ def _with_files(part: Any, sources: dict[int, Take]) -> Any:
     return part
 
 
-def _environment(take: Take) -> dict[str, str]:
-    return {**settings.ADDRESSES, **settings.MODELS}
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in (settings.ADDRESSES | settings.MODELS).items() if value}
 
 
 def _secrets(take: Take) -> dict[str, str]:
     """Only what this script needs; a channel's own token goes before the common one."""
     own = {token.name: token.value for token in take.channel.tokens.filter(name__in=take.piece.secrets)}
-    return {name: own.get(name) or getattr(settings, name) for name in take.piece.secrets}
+    found = {name: own.get(name) or getattr(settings, name) for name in take.piece.secrets}
+    return {name: value for name, value in found.items() if value}  # an empty one would hide the script's own .env
 
 
 def _phase(take: Take) -> dict[str, str]:
@@ -153,12 +151,11 @@ def _beat(runs: dict[Run, Take]) -> None:
     takes.renew(runs.values())
 
 
-def _call(take: Take, held: list[Take]) -> Outcome:
+def _call(take: Take) -> Outcome:
     """Pieces that are made by a function of ours. It gets `beat`, to be called between its requests.
 
-    `held` are the claims to keep meanwhile: this one and those whose turn comes after it.
-
-    Its folder tells that it was begun before: then its result is there, or it can resume, or nobody knows.
+    Its folder is locked while it is at work: nobody adopts it then, however long it is silent. Afterwards the folder
+    tells that it was begun before: then its result is there, or it can resume, or nobody knows.
     """
     folder = workspace.run_folder(take)
     output = folder / f"{take.piece.kind}{take.piece.suffix}"
@@ -166,12 +163,11 @@ def _call(take: Take, held: list[Take]) -> Outcome:
         return Outcome(output=output, result=json.loads(output.read_text()))
     if not take.piece.resumes and (folder.exists() or take.host != socket.gethostname()):
         return Outcome(trouble=_gone(take, "Its worker was killed during the call"))
-    folder.mkdir(parents=True, exist_ok=True)
-    takes.renew(held, CALL_LEASE)
-    try:
-        result, usd = import_string(take.piece.does)(take, lambda: takes.renew(held, CALL_LEASE))
-    except Trouble as trouble:
-        return Outcome(trouble=trouble, usd=trouble.usd)
+    with runner.holding(folder):
+        try:
+            result, usd = import_string(take.piece.does)(take, lambda: takes.renew([take]))
+        except Trouble as trouble:
+            return Outcome(trouble=trouble, usd=trouble.usd)
     workspace.write(output, json.dumps(result, ensure_ascii=False, indent=1))
     return Outcome(output=output, usd=usd, result=result)
 

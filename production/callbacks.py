@@ -30,7 +30,7 @@ def callback(request: HttpRequest, token: uuid.UUID) -> JsonResponse:
     take = takes.heard_of(token, ref)
     if take:
         ring(ASK, take.lane_id, cluster=cluster(take.lane_id))
-    log.info("callback_hint_received", token=str(token), ref=ref, take=take.pk if take else None)
+    log.info("callback_hint_received", ref=ref, take=take.pk if take else None)
     return JsonResponse({"result": "heard"})
 
 

@@ -8,10 +8,11 @@ from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.utils import timezone
 
-from production import ledger, takes
+from production import ledger, runner, takes, workspace
 from production.broker import ring
 from production.models import Provider, Take
 from production.providers import cluster
+from production.stages import PIECES
 
 State = Take.State
 WORK, ASK = "production.jobs.work", "production.jobs.ask"
@@ -42,20 +43,29 @@ def claim(lane: str, most: int) -> list[Take]:
 
 @transaction.atomic
 def adopt(lane: str, most: int) -> list[Take]:
-    """Take over claims whose lease has run out: those of this machine, and of one that has been gone for long."""
+    """Take over claims whose lease has run out: those of this machine, and of one that has been gone for long.
+
+    A script may still run: it is watched from here. A function of ours that holds its lock is only slow, not orphaned.
+    """
     now = timezone.now()
     expired = Q(host=socket.gethostname(), lease_until__lte=now) | Q(lease_until__lte=now - 10 * settings.LEASE)
     orphans = Take.objects.filter(expired, lane=lane, state=State.CLAIMED).order_by("lease_until")
     found = list(orphans.select_for_update(skip_locked=True, of=("self",)).select_related(*_WITH)[:most])
-    for take in found:
+    orphaned = [take for take in found if take.piece.is_script or not runner.is_at_work(workspace.run_folder(take))]
+    for take in orphaned:
         takes.adopt(take, holder())
-    return found
+    return orphaned
 
 
 def to_ask(lane: str) -> list[Take]:
     """Submitted takes about which it is time to ask; two ticks never get the same one."""
     due = Take.objects.filter(lane=lane, state=State.SUBMITTED, due_at__lte=timezone.now())
-    return [take for take in due.select_related(*_WITH).order_by("due_at")[:100] if takes.ask_later(take)]
+    return [take for take in due.select_related(*_WITH).order_by("due_at", "pk")[:100] if takes.ask_later(take)]
+
+
+def batch(lane: str) -> int:
+    """How many takes one job works on: scripts run side by side, a function of ours one at a time."""
+    return settings.BATCH if any(p.is_script for p in PIECES if p.lane == lane) else 1
 
 
 def ring_lane(lane: str) -> None:

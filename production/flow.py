@@ -58,12 +58,16 @@ def _startable(channel: Channel) -> list[Task]:
 
 
 def _start(task: Task) -> bool:
-    """False where the gate behind the task is still open."""
+    """False where the gate behind the task is open, or shut with a yes to something else than is there now (X6)."""
     if task.status == Status.QUEUED:
         lifecycle.move(task, Verb.CLAIM, by=SYSTEM)
     stage = WAITS_IN[Status(task.status)]
     before = STAGES[stage.index - 1] if stage.index else None
     if before and before.approved == before.ready and is_gate_open(task, before):
+        return False
+    if before and before.approved != before.ready and _is_yes_void(task, before):
+        lifecycle.move(task, Verb.SEND_BACK, stage=before, by=SYSTEM, reason="Changed after the yes")
+        slot_is_free(task)
         return False
     lifecycle.move(task, Verb.START, stage=stage, by=SYSTEM)
     _try_again(task, stage)
@@ -87,6 +91,11 @@ def is_gate_open(task: Task, stage: Stage) -> bool:
         return False
     said_yes = task.approvals.filter(stage=stage.name, content_hash=recipes.content_hash(task, stage))
     return not said_yes.exists()
+
+
+def _is_yes_void(task: Task, stage: Stage) -> bool:
+    """Somebody has said yes, but not to this. No yes at all means that nobody had to be asked."""
+    return task.approvals.filter(stage=stage.name).exists() and is_gate_open(task, stage)
 
 
 # ---------------------------------------------------------------- stages go on and end
@@ -275,10 +284,10 @@ def give_up_asking(take_id: int) -> None:
     """A take whose outcome can't be found out: written off and bought again if it is cheap, else a person decides."""
     task = lifecycle.lock(Take.objects.values_list("task_id", flat=True).get(pk=take_id))
     take = Take.objects.select_related("lane").get(pk=take_id)
-    if take.state != State.UNKNOWN or take.due_at > timezone.now() or task.status not in RUNNING:
+    if take.state != State.UNKNOWN or take.due_at > timezone.now():
         return
     price = ledger.intended(take)
-    if price <= take.lane.write_off_usd:
+    if price <= take.lane.write_off_usd and task.status in RUNNING:
         ledger.write_off(take, f"{take.error}; {price} USD counted as spent")
         takes.retry(take, keep_ref=False)
         lifecycle.note(task, f"{take.name}: {take.error}; {price} USD written off, made again now", stage=_stage(take))

@@ -159,7 +159,8 @@ def queue(page: notion.Page) -> str:
     with transaction.atomic():
         task = _task_of(page, channel)
         if task.status != Status.DRAFT:
-            return f"task {task.pk} is {task.get_status_display()} already"
+            lifecycle.tell_again(task)
+            return f"task {task.pk} is {task.get_status_display()} already: the row is put back"
         decisions.submit(task, by=f"notion: {page.edited_by}"[:150])
     return f"task {task.pk} queued"
 

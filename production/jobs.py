@@ -14,8 +14,9 @@ log = structlog.get_logger(__name__)
 
 def work(lane: str) -> None:
     """There may be work in the lane: take over what is orphaned, claim what is due, carry it out."""
-    taken = dispatch.adopt(lane, settings.BATCH)
-    taken += dispatch.claim(lane, settings.BATCH - len(taken))
+    most = dispatch.batch(lane)
+    taken = dispatch.adopt(lane, most)
+    taken += dispatch.claim(lane, most - len(taken))
     if not taken:
         return
     if dispatch.has_more(lane):

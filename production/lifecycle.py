@@ -65,6 +65,11 @@ def note(task: Task, reason: str, *, stage: Stage | None = None, by: str = SYSTE
     )
 
 
+def tell_again(task: Task) -> None:
+    """Notion shows something else than what is: write the present state over it."""
+    Task.objects.filter(pk=task.pk).update(tell_at=timezone.now())
+
+
 def failed_stage(task: Task) -> Stage | None:
     """The stage that the task's error status speaks of: four error statuses serve seven stages, the history knows."""
     if task.status not in ERRORS:

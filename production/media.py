@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from django.shortcuts import get_object_or_404
 from django.utils.http import http_date, quote_etag
@@ -24,6 +25,7 @@ BLOCK = 256 * 1024
 
 
 @staff_member_required
+@permission_required("production.view_task", raise_exception=True)
 def take_file(request: HttpRequest, take_id: int) -> HttpResponseBase:
     """The file of a take; a take never changes once it is done, so browsers may keep it."""
     take = get_object_or_404(Take.objects.select_related("task__channel"), pk=take_id, state=Take.State.DONE)

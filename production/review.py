@@ -6,7 +6,7 @@ The number of queries does not depend on the number of pieces.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Sum, When
 from django.urls import reverse
@@ -18,6 +18,7 @@ from production.recipes import Need
 from production.stages import (
     ERRORS,
     HOLDING,
+    PIECES,
     REVIEWS,
     STAGE,
     STAGES,
@@ -30,8 +31,17 @@ from production.stages import (
     verbs_for,
 )
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    class Asks(TypedDict):
+        asks: bool
+
+    AskedTask = WithAnnotations[Task, Asks]
+
 CLIP_SECONDS = 10.0  # a clip's length: under a longer narration its last frame is held
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
+AHEAD = {"image": 8, "audio": 6, "video": 2}  # pieces of the next task that are fetched before it is opened
 HISTORY = 60  # lines of history on the page
 State = Take.State
 
@@ -50,7 +60,7 @@ def tone(status: str, *, asks: bool = True) -> str:
     return {Status.DRAFT: "idle", Status.PUBLISHED: "done"}.get(Status(status), "waiting")
 
 
-def asking(tasks: QuerySet[Task]) -> QuerySet[Task]:
+def asking(tasks: QuerySet[Task]) -> "QuerySet[AskedTask]":
     """Adds `asks`: true where a person is awaited. A stage without a status of its own for the yes (composites, SFX)
     stays in its review status while it only waits for a free slot."""
     return tasks.annotate(asks=Case(When(_awaits_a_person(), then=True), default=False))
@@ -66,7 +76,7 @@ def _awaits_a_person() -> Q:
     return Q(status__in=[*REVIEWS, *ERRORS]) & ~settled
 
 
-def queue() -> QuerySet[Task]:
+def queue() -> "QuerySet[AskedTask]":
     """Tasks that wait for a person: the most urgent first, then who has waited longest."""
     return asking(Task.objects.select_related("channel")).filter(asks=True).order_by("priority", "status_since", "pk")
 
@@ -110,6 +120,7 @@ class Card:
     others: list[Shot]
     poster: str
     is_current: bool
+    price: Decimal  # of another take, USD at most
 
     @property
     def key(self) -> str:
@@ -201,8 +212,7 @@ class Page:
     @property
     def media(self) -> str:
         """What most of its pieces are: decides the layout."""
-        last = next(piece for piece in reversed(recipes.PIECES) if piece.stage == self.stage.name)
-        return MEDIA.get(last.suffix, "none")
+        return next(MEDIA.get(piece.suffix, "none") for piece in PIECES[::-1] if piece.stage == self.stage.name)
 
     @property
     def suspicious(self) -> list[Card]:
@@ -231,7 +241,7 @@ def read(task: Task, stage_name: str = "") -> Page:
     """The page of the task at the stage it is at, or at the named one."""
     here = stage_at(task)
     stage = STAGE.get(stage_name, here)
-    spent = _spent(task)
+    spent, lanes = _spent(task), Provider.objects.in_bulk()
     takes = list(task.takes.defer("recipe", "result").select_related("lane").order_by("kind", "position", "-number"))
     asks = asking(Task.objects.filter(pk=task.pk)).values_list("asks", flat=True).get()
     may = verbs_for(Status(task.status))
@@ -241,14 +251,14 @@ def read(task: Task, stage_name: str = "") -> Page:
         stage=stage,
         here=here,
         tabs=list(_tabs(task, here, stage)),
-        cards=list(_cards(task, stage, takes, spent)),
+        cards=list(_cards(task, stage, takes, spent, lanes)),
         changes=list(task.changes.order_by("-id")[:HISTORY]),
         usd=sum(spent.values(), Decimal(0)),
         verbs=frozenset(may) if asks else frozenset(may - {Verb.APPROVE, Verb.REJECT, Verb.REDO}),
         tone=tone(task.status, asks=asks),
         seen=seen(task),
         back_to=_back_to(task),
-        commitment=commitment(task, here, takes) if can_approve else None,
+        commitment=commitment(task, here, takes, lanes) if can_approve else None,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
     )
 
@@ -287,17 +297,20 @@ def _spent(task: Task) -> dict[int, Decimal]:
 # ---------------------------------------------------------------- its cards
 
 
-def _cards(task: Task, stage: Stage, takes: list[Take], spent: dict[int, Decimal]) -> Iterator[Card]:
+def _cards(
+    task: Task, stage: Stage, takes: list[Take], spent: dict[int, Decimal], lanes: dict[str, Provider]
+) -> Iterator[Card]:
     shelf = recipes.Shelf(task)
     by_piece: dict[tuple[str, int], list[Shot]] = {}
     for take in takes:
         by_piece.setdefault((take.kind, take.position), []).append(Shot(take, spent.get(take.pk, Decimal(0))))
     for need in recipes.needs(task, stage):
         shots = by_piece.get((need.piece.kind, need.position), [])
-        yield _card(need, shots, _row(shelf, need), _poster(shelf, need))
+        again = price(lanes[need.piece.lane], need.piece.kind)
+        yield _card(need, shots, _row(shelf, need), _poster(shelf, need), again)
 
 
-def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str) -> Card:
+def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, again: Decimal) -> Card:
     """`shots` come newest first."""
     shown = next((shot for shot in shots if shot.take.selected), None)
     newest = shots[0] if shots and shots[0] != shown else None
@@ -313,6 +326,7 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str) 
         others=[shot for shot in shots if shot.url and shot is not shown],
         poster=poster,
         is_current=bool(shown and is_current(shown.take, need)),
+        price=again,
     )
 
 
@@ -330,8 +344,9 @@ def is_current(take: Take, need: Need) -> bool:
 
 
 def _row(shelf: recipes.Shelf, need: Need) -> Asset | Clip | None:
-    rows: dict[int, Any] = {"asset": shelf.assets, "clip": shelf.clips}.get(need.piece.per, {})
-    return rows.get(need.position)
+    if need.piece.per == "asset":
+        return shelf.assets.get(need.position)
+    return shelf.clips.get(need.position)
 
 
 def _poster(shelf: recipes.Shelf, need: Need) -> str:
@@ -346,12 +361,14 @@ def _poster(shelf: recipes.Shelf, need: Need) -> str:
 # ---------------------------------------------------------------- what a yes costs
 
 
-def commitment(task: Task, stage: Stage, takes: Iterable[Take] | None = None) -> Commitment:
+def commitment(
+    task: Task, stage: Stage, takes: Iterable[Take] | None = None, lanes: dict[str, Provider] | None = None
+) -> Commitment:
     """What runs after a yes to `stage` and what it may cost at most, USD. Pieces that are there and still current
     are not bought again; a piece whose source will be made again is."""
     stages = list(_runs_after(task, stage))
     selected = {(take.kind, take.position): take for take in takes or task.takes.all() if take.selected}
-    lanes = Provider.objects.in_bulk()
+    lanes = lanes or Provider.objects.in_bulk()
     to_make: set[tuple[str, int]] = set()
     usd = Decimal(0)
     for need in (need for later in stages for need in recipes.needs(task, later)):
@@ -374,8 +391,9 @@ def _runs_after(task: Task, stage: Stage) -> Iterator[Stage]:
 # ---------------------------------------------------------------- what is shown before it is asked for
 
 
-def first_media(task: Task, most: int = 6) -> list[Shot]:
-    """What the reviewer of `task` will look at first, to be fetched ahead."""
-    kinds = [piece.kind for piece in recipes.PIECES if piece.stage == stage_at(task).name and piece.suffix in MEDIA]
+def first_media(task: Task) -> list[Shot]:
+    """What the reviewer of `task` will look at first, to be fetched ahead; of what is large less."""
+    kinds = [piece.kind for piece in PIECES if piece.stage == stage_at(task).name and piece.suffix in MEDIA]
     takes = task.takes.filter(selected=True, kind__in=kinds).defer("recipe", "result").order_by("position")
-    return [Shot(take, Decimal(0)) for take in takes[:most]]
+    shots = [Shot(take, Decimal(0)) for take in takes[: max(AHEAD.values())]]
+    return shots[: AHEAD[shots[0].media]] if shots else []

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class Run:
     def is_alive(self) -> bool:
         if self.process and self.process.poll() is None:
             return True
-        return _is_locked(self.order.folder / "alive")
+        return is_at_work(self.order.folder)
 
     def end(self) -> None:
         """Kill the whole group. The lock proves that the number still means our processes."""
@@ -145,9 +145,23 @@ def start(order: Order) -> Run:
     return Run(order, process, read_end)
 
 
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder as a script would: the kernel drops it when this process dies, however it dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "alive").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether somebody holds the run folder's lock."""
+    return _is_locked(folder / "alive")
+
+
 def find(order: Order) -> Run | None:
     """The run that a former claim holder left in the order's folder, if it was started at all."""
-    was_started = (order.folder / "pid").exists() or _is_locked(order.folder / "alive")
+    was_started = (order.folder / "pid").exists() or is_at_work(order.folder)
     return Run(order) if was_started else None
 
 

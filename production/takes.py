@@ -85,10 +85,10 @@ def adopt(take: Take, holder: str) -> None:
     _guarded(take, holder=holder, lease_until=timezone.now() + settings.LEASE)
 
 
-def renew(takes: Iterable[Take], lease: dt.timedelta | None = None) -> None:
+def renew(takes: Iterable[Take]) -> None:
     """Push the leases on, where they are still ours."""
     for take in takes:
-        _mine(take).update(lease_until=timezone.now() + (lease or settings.LEASE), progress=take.progress)
+        _mine(take).update(lease_until=timezone.now() + settings.LEASE, progress=take.progress)
 
 
 def let_go(take: Take) -> None:

@@ -3,11 +3,9 @@
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.decorators import display
 
 from channels_app.admin import WriteOnlyForm
-from production.admin.base import LookOnlyAdmin, ago, bar, pill
+from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, bar, pill
 from production.admin.tasks import review_url
 from publishing.models import Upload, YouTubeAccount
 
@@ -21,22 +19,22 @@ class AccountForm(WriteOnlyForm):
 
 
 @admin.register(YouTubeAccount)
-class YouTubeAccountAdmin(ModelAdmin):
+class YouTubeAccountAdmin(HouseAdmin):
     form = AccountForm
     list_display = ("channel", "youtube_channel_id", "health", "since", "until")
     list_select_related = ("channel",)
     fields = ("channel", "youtube_channel_id", "refresh_token", "health", "since", "until")
     readonly_fields = ("health", "since", "until")
 
-    @display(description="State")
+    @admin.display(description="State")
     def health(self, account: YouTubeAccount) -> SafeString:
         return pill("error", account.trouble) if account.trouble else pill("done", "Connected")
 
-    @display(description="Connected")
+    @admin.display(description="Connected")
     def since(self, account: YouTubeAccount) -> SafeString | str:
         return ago(account.connected)
 
-    @display(description="Access runs out")
+    @admin.display(description="Access runs out")
     def until(self, account: YouTubeAccount) -> SafeString | str:
         return ago(account.expires)
 
@@ -51,23 +49,23 @@ class UploadAdmin(LookOnlyAdmin):
     fields = ("task", "film", "take", "size", "sent", "privacy", "video_id", "video", "started", "finished")
     readonly_fields = ("video",)
 
-    @display(description="Task")
+    @admin.display(description="Task")
     def about(self, upload: Upload) -> SafeString:
         return format_html('<a class="task-link" href="{}">{}</a>', review_url(upload.task), upload.task)
 
-    @display(description="Sent")
+    @admin.display(description="Sent")
     def far(self, upload: Upload) -> SafeString:
         sent = upload.size if upload.finished else upload.sent
         return bar(sent, upload.size, f"{sent / 1e6:.1f} of {upload.size / 1e6:.1f} MB")
 
-    @display(description="Video")
+    @admin.display(description="Video")
     def video(self, upload: Upload) -> SafeString | str:
         return format_html('<a href="{0}" rel="noreferrer">{0}</a>', upload.url) if upload.url else "–"
 
-    @display(description="Started", ordering="started")
+    @admin.display(description="Started", ordering="started")
     def begun(self, upload: Upload) -> SafeString | str:
         return ago(upload.started)
 
-    @display(description="Finished", ordering="finished")
+    @admin.display(description="Finished", ordering="finished")
     def ended(self, upload: Upload) -> SafeString | str:
         return ago(upload.finished)

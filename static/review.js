@@ -96,6 +96,8 @@ function fillRedo() {
   const words = one("#redo [data-asks]");
   const box = one("textarea", words);
   one("[data-titles]").textContent = chosen.length > 3 ? `${chosen.length} pieces` : chosen.map((piece) => piece.dataset.title).join(", ");
+  const usd = chosen.reduce((sum, piece) => sum + Number(piece.dataset.price), 0);
+  one("[data-sum]").textContent = usd ? `at most $${usd.toFixed(2)}` : "";
   words.hidden = box.disabled = !(chosen.length === 1 && chosen[0].dataset.words);
   box.value = box.disabled ? "" : chosen[0].dataset.words;
   return chosen.length > 0;
@@ -146,7 +148,7 @@ document.addEventListener("keydown", (event) => {
   if (inDialog && event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.target.form?.requestSubmit();
   if (inDialog || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("textarea, select, summary, input:not([type=checkbox])")) return;
-  if (event.target.closest("a, button, video, audio") && [" ", "Enter"].includes(event.key)) return;
+  if (event.target.closest("a, button, input, video, audio") && [" ", "Enter"].includes(event.key)) return;
   if (/^[1-7]$/.test(event.key)) return all(".pipeline a")[event.key - 1].click();
   const deed = KEYS[event.key];
   if (!deed) return;

@@ -17,6 +17,7 @@ from typing import Any
 import imageio_ffmpeg
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission, User
+from django.db import transaction
 from django.utils import timezone
 from PIL import Image
 
@@ -68,6 +69,7 @@ def make_task(status: Status = Status.DRAFT, *, failed: str = "", reason: str = 
     return walk(task, status, failed=failed, reason=reason)
 
 
+@transaction.atomic
 def walk(task: Task, status: Status, *, failed: str = "", reason: str = "") -> Task:
     """Move the task step by step from Draft to `status`."""
     if status != Status.DRAFT:

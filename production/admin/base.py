@@ -10,11 +10,16 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 
-class LookOnlyAdmin(ModelAdmin):
+class HouseAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
+    """What every page of ours begins from."""
+
+    list_filter_sheet = False
+
+
+class LookOnlyAdmin(HouseAdmin):
     """Rows that the system writes and people read."""
 
     actions = None
-    list_filter_sheet = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

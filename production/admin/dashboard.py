@@ -1,10 +1,10 @@
 """The first page: what needs you, what the system is doing, the lanes, the money."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet, Sum
 from django.http import HttpRequest
@@ -16,6 +16,9 @@ from production.admin.lanes import with_traffic
 from production.admin.overview import Overview, overviews
 from production.models import Heartbeat, LedgerEntry, Provider, StatusChange, Task
 from production.stages import AT_REST, ERRORS, PIECES, Status
+
+if TYPE_CHECKING:
+    from production.review import AskedTask
 
 MOST = 12  # cards; the list shows the others
 ALIVE = dt.timedelta(seconds=30)
@@ -56,19 +59,19 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _busy() -> QuerySet[Task]:
+def _busy() -> "QuerySet[AskedTask]":
     tasks = review.asking(Task.objects.select_related("channel"))
     return tasks.filter(asks=False).exclude(status__in=AT_REST).order_by("priority", "status_since")
 
 
-def _tiles(tasks: list[Task], *, pictures: bool = False) -> list[Tile]:
+def _tiles(tasks: "list[AskedTask]", *, pictures: bool = False) -> list[Tile]:
     found, reasons = overviews(tasks, pictures=pictures), _reasons(tasks)
     return [
         Tile(task, found[task.pk], review.tone(task.status, asks=task.asks), reasons.get(task.pk, "")) for task in tasks
     ]
 
 
-def _reasons(tasks: list[Task]) -> dict[int, str]:
+def _reasons(tasks: Sequence[Task]) -> dict[int, str]:
     """Why those in error are there, in words."""
     failed = [task.pk for task in tasks if task.status in ERRORS]
     changes = StatusChange.objects.filter(task__in=failed, after__in=ERRORS, is_error=True)

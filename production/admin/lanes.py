@@ -1,19 +1,26 @@
 """Lanes, takes and money."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.decorators import display
 from unfold.views import ChangeList
 
-from production.admin.base import LookOnlyAdmin, ago, bar, pill, usd
+from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, bar, pill, usd
 from production.admin.tasks import review_url
 from production.models import IN_FLIGHT, LedgerEntry, Provider, Take
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    class Traffic(TypedDict):
+        in_flight: int
+        in_line: int
+
+    BusyLane = WithAnnotations[Provider, Traffic]
 
 TONES = {
     Take.State.DONE: "done",
@@ -27,7 +34,7 @@ TONES = {
 
 
 @admin.register(Provider)
-class LaneAdmin(ModelAdmin):
+class LaneAdmin(HouseAdmin):
     list_display = ("name", "traffic", "waiting", "concurrency", "paused", "pause_reason", "price_list")
     list_editable = ("concurrency", "paused", "pause_reason")
     fields = ("name", "concurrency", "paused", "pause_reason", "prices", "write_off_usd")
@@ -40,23 +47,23 @@ class LaneAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Provider | None = None) -> bool:
         return False
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[BusyLane]":
         return with_traffic(super().get_queryset(request))
 
-    @display(description="In flight")
-    def traffic(self, lane: Provider) -> SafeString:
+    @admin.display(description="In flight")
+    def traffic(self, lane: "BusyLane") -> SafeString:
         return bar(lane.in_flight, lane.concurrency, f"{lane.in_flight} of {lane.concurrency}")
 
-    @display(description="Waiting")
-    def waiting(self, lane: Provider) -> int:
-        return int(lane.in_line)
+    @admin.display(description="Waiting")
+    def waiting(self, lane: "BusyLane") -> int:
+        return lane.in_line
 
-    @display(description="Prices, USD a take")
+    @admin.display(description="Prices, USD a take")
     def price_list(self, lane: Provider) -> str:
         return ", ".join(f"{kind} {price}" for kind, price in lane.prices.items()) or "free"
 
 
-def with_traffic(lanes: QuerySet[Provider]) -> QuerySet[Provider]:
+def with_traffic(lanes: QuerySet[Provider]) -> "QuerySet[BusyLane]":
     """Adds how many takes are in flight and in line."""
     return lanes.annotate(
         in_flight=Count("takes", filter=Q(takes__state__in=IN_FLIGHT)),
@@ -90,28 +97,28 @@ class TakeAdmin(LookOnlyAdmin):
         *("simulated", "overruled_by", "error_kind", "error", "result"),
     )
 
-    @display(description="Piece", ordering="kind")
+    @admin.display(description="Piece", ordering="kind")
     def piece_name(self, take: Take) -> str:
         return str(take)
 
-    @display(description="State", ordering="state")
+    @admin.display(description="State", ordering="state")
     def outcome(self, take: Take) -> SafeString:
         return pill(TONES.get(Take.State(take.state), "idle"), take.get_state_display())
 
-    @display(description="Selected", boolean=True)
+    @admin.display(description="Selected", boolean=True)
     def counts(self, take: Take) -> bool:
         return take.selected
 
-    @display(description="Origin")
+    @admin.display(description="Origin")
     def origin(self, take: Take) -> SafeString | str:
         return pill("simulated", "Simulated") if take.simulated else "Vendor"
 
-    @display(description="Finished", ordering="finished")
+    @admin.display(description="Finished", ordering="finished")
     def made(self, take: Take) -> SafeString | str:
         return ago(take.finished)
 
 
-class LedgerList(ChangeList):
+class LedgerList(ChangeList):  # type: ignore[misc]
     """A page of the ledger that knows the sum of everything the filters let through."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -135,27 +142,27 @@ class LedgerAdmin(LookOnlyAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LedgerList]:
         return LedgerList
 
-    @display(description="When", ordering="at")
+    @admin.display(description="When", ordering="at")
     def at_(self, line: LedgerEntry) -> SafeString | str:
         return ago(line.at)
 
-    @display(description="What for")
+    @admin.display(description="What for")
     def piece(self, line: LedgerEntry) -> SafeString:
         task = line.take.task
         return format_html('<a class="task-link" href="{}">{}</a> · {}', review_url(task), task, line.take)
 
-    @display(description="State", ordering="state")
+    @admin.display(description="State", ordering="state")
     def outcome(self, line: LedgerEntry) -> SafeString:
         return pill(TONES.get(LedgerEntry.State(line.state), "idle"), line.get_state_display())
 
-    @display(description="Intended", ordering="intended_usd")
+    @admin.display(description="Intended", ordering="intended_usd")
     def intended(self, line: LedgerEntry) -> str:
         return usd(line.intended_usd)
 
-    @display(description="Actual", ordering="actual_usd")
+    @admin.display(description="Actual", ordering="actual_usd")
     def actual(self, line: LedgerEntry) -> str:
         return usd(line.actual_usd)
 
-    @display(description="Origin")
+    @admin.display(description="Origin")
     def origin(self, line: LedgerEntry) -> SafeString | str:
         return pill("simulated", "Simulated") if line.simulated else "Vendor"

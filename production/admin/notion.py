@@ -5,12 +5,11 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 
 from production import intake
-from production.admin.base import LookOnlyAdmin, ago, pill
+from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, pill
 from production.errors import Trouble
 from production.models import NotionBoard, NotionEvent
 
@@ -18,7 +17,7 @@ TONES = {NotionEvent.State.DONE: "done", NotionEvent.State.FAILED: "error", Noti
 
 
 @admin.register(NotionBoard)
-class NotionBoardAdmin(ModelAdmin):
+class NotionBoardAdmin(HouseAdmin):
     list_display = ("name", "data_source_id", "webhook")
     readonly_fields = ("webhook", "token_to_paste")
     actions_detail = ("confirm_pasted",)
@@ -30,20 +29,20 @@ class NotionBoardAdmin(ModelAdmin):
         known = ("name", "data_source_id", "webhook")
         return (*known, "token_to_paste") if request.user.is_active and request.user.is_superuser else known
 
-    @display(description="Webhook")
+    @admin.display(description="Webhook")
     def webhook(self, board: NotionBoard) -> SafeString:
         if board.active_token:
             return format_html("{} since {} by {}", pill("done", "Signed"), ago(board.activated), board.activated_by)
         return pill("you", "Token to be pasted") if board.pending_token else pill("idle", "No handshake yet")
 
-    @display(description="Verification token")
+    @admin.display(description="Verification token")
     def token_to_paste(self, board: NotionBoard) -> SafeString | str:
         """Only for who sets the webhook up, and only until it is confirmed: Notion asks for exactly this text."""
         if not board.pending_token:
             return "Nothing to paste. Create the webhook subscription in Notion; its handshake brings the token here."
         return format_html('<code class="to-copy">{}</code>', board.pending_token)
 
-    @action(
+    @action(  # type: ignore[untyped-decorator]
         description="I have pasted it in Notion",
         url_path="confirm-pasted",
         icon="verified",
@@ -73,10 +72,10 @@ class NotionEventAdmin(LookOnlyAdmin):
     search_fields = ("page_id", "event_id")
     show_full_result_count = False
 
-    @display(description="Received", ordering="received")
+    @admin.display(description="Received", ordering="received")
     def came(self, event: NotionEvent) -> SafeString | str:
         return ago(event.received)
 
-    @display(description="State", ordering="state")
+    @admin.display(description="State", ordering="state")
     def fate(self, event: NotionEvent) -> SafeString:
         return pill(TONES.get(NotionEvent.State(event.state), "idle"), event.get_state_display())

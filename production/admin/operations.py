@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.models import Failure, OrmQ, Schedule, Success
-from unfold.decorators import display
 
 from production.admin.base import LookOnlyAdmin, ago, pill
 from production.admin.tasks import review_url
@@ -26,15 +25,15 @@ class StatusChangeAdmin(LookOnlyAdmin):
     show_full_result_count = False
     ordering = ("-pk",)
 
-    @display(description="When", ordering="at")
+    @admin.display(description="When", ordering="at")
     def when(self, change: StatusChange) -> SafeString | str:
         return ago(change.at)
 
-    @display(description="Task")
+    @admin.display(description="Task")
     def about(self, change: StatusChange) -> SafeString:
         return format_html('<a class="task-link" href="{}">{}</a>', review_url(change.task), change.task)
 
-    @display(description="What")
+    @admin.display(description="What")
     def move(self, change: StatusChange) -> SafeString | str:
         text = change.verb if change.before == change.after else str(change)
         return pill("error", text) if change.is_error else text
@@ -47,15 +46,15 @@ class AlertAdmin(LookOnlyAdmin):
     list_select_related = ("channel", "task")
     show_full_result_count = False
 
-    @display(description="When", ordering="created")
+    @admin.display(description="When", ordering="created")
     def when(self, alert: Alert) -> SafeString | str:
         return ago(alert.created)
 
-    @display(description="Level", ordering="level")
+    @admin.display(description="Level", ordering="level")
     def urgency(self, alert: Alert) -> SafeString:
         return pill("error" if alert.level == Alert.Level.ERROR else "done", alert.get_level_display())
 
-    @display(description="Delivered")
+    @admin.display(description="Delivered")
     def fate(self, alert: Alert) -> SafeString | str:
         return ago(alert.delivered) if alert.delivered else alert.trouble or "on its way"
 
@@ -65,11 +64,11 @@ class HeartbeatAdmin(LookOnlyAdmin):
     list_display = ("name", "cluster", "alive_since", "last_beat")
     ordering = ("-beat",)
 
-    @display(description="Started", ordering="started")
+    @admin.display(description="Started", ordering="started")
     def alive_since(self, worker: Heartbeat) -> SafeString | str:
         return ago(worker.started)
 
-    @display(description="Last beat", ordering="beat")
+    @admin.display(description="Last beat", ordering="beat")
     def last_beat(self, worker: Heartbeat) -> SafeString | str:
         return ago(worker.beat)
 
@@ -81,14 +80,14 @@ class FailedJobAdmin(LookOnlyAdmin):
     fields = ("func", "cluster", "started", "stopped", "traceback")
     readonly_fields = ("traceback",)
 
-    @display(description="Failed", ordering="stopped")
+    @admin.display(description="Failed", ordering="stopped")
     def stopped_(self, job: Any) -> SafeString | str:
         return ago(job.stopped)
 
-    @display(description="Reason")
+    @admin.display(description="Reason")
     def short(self, job: Any) -> str:
         return str(job.result or "").partition(" : ")[0][:200]
 
-    @display(description="Traceback")
+    @admin.display(description="Traceback")
     def traceback(self, job: Any) -> SafeString:
         return format_html("<pre>{}</pre>", job.result)

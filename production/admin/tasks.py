@@ -1,7 +1,8 @@
 """Tasks: the list, the words that may be edited, and the way to the review page."""
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from django import forms
 from django.contrib import admin, messages
@@ -14,17 +15,28 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from production import review
 from production.admin import decide
-from production.admin.base import ago, bar, pill, usd
+from production.admin.base import HouseAdmin, ago, bar, pill, usd
 from production.admin.overview import overviews, progress_of
 from production.models import Priority, Task
 from production.stages import AT_REST, Verb
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    from production.admin.overview import Overview
+    from production.review import AskedTask
+
+    class Listed(TypedDict):
+        asks: bool
+        overview: Overview
+
+    ListedTask = WithAnnotations[Task, Listed]
 
 WORDS = ("title", "description", "tags", "privacy", "priority")
 
@@ -36,7 +48,7 @@ class WhoHasIt(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("you", "Needs you"), ("system", "The system has it"), ("rest", "At rest")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> QuerySet[Task]:
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[AskedTask]") -> "QuerySet[AskedTask]":
         at_rest = queryset.filter(status__in=AT_REST)
         match self.value():
             case "you":
@@ -48,7 +60,7 @@ class WhoHasIt(admin.SimpleListFilter):
         return queryset
 
 
-class TaskList(ChangeList):
+class TaskList(ChangeList):  # type: ignore[misc]
     """A page of tasks, each with its overview; those that need a person come first."""
 
     def _get_default_ordering(self) -> list[str]:
@@ -56,10 +68,11 @@ class TaskList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list = list(self.result_list)
-        found = overviews(self.result_list)
-        for task in self.result_list:
+        tasks = list(self.result_list)
+        found = overviews(tasks)
+        for task in tasks:
             task.overview = found[task.pk]
+        self.result_list: list[ListedTask] = tasks
 
 
 class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -78,12 +91,11 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Task)
-class TaskAdmin(ModelAdmin):
+class TaskAdmin(HouseAdmin):
     form = TaskForm
     list_display = ("state", "name", "channel", "urgency", "progress", "cost", "since", "edit")
     list_display_links = None
     list_filter = (WhoHasIt, "channel", "status", "priority")
-    list_filter_sheet = False
     list_fullwidth = True
     list_before_template = "admin/production/task/who.html"
     list_per_page = 50
@@ -116,44 +128,44 @@ class TaskAdmin(ModelAdmin):
 
     # ------------------------------------------------------------ the list
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[AskedTask]":
         return review.asking(super().get_queryset(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TaskList]:
         return TaskList
 
-    @display(description="Status", ordering="status")
-    def state(self, task: Task) -> SafeString:
+    @admin.display(description="Status", ordering="status")
+    def state(self, task: "ListedTask") -> SafeString:
         return pill(review.tone(task.status, asks=task.asks), task.get_status_display())
 
-    @display(description="Title", ordering="title")
+    @admin.display(description="Title", ordering="title")
     def name(self, task: Task) -> SafeString:
         return format_html('<a class="task-link" href="{}">{}</a>', review_url(task), task)
 
-    @display(description="Priority", ordering="priority")
+    @admin.display(description="Priority", ordering="priority")
     def urgency(self, task: Task) -> SafeString | str:
         high = task.priority == Priority.HIGH
         return pill("high", "High") if high else task.get_priority_display()
 
-    @display(description="Progress")
-    def progress(self, task: Task) -> SafeString | str:
+    @admin.display(description="Progress")
+    def progress(self, task: "ListedTask") -> SafeString | str:
         now = task.overview.progress if hasattr(task, "overview") else progress_of([task]).get(task.pk)
         return bar(now.done, now.total, str(now)) if now else "–"
 
-    @display(description="Cost")
-    def cost(self, task: Task) -> str:
+    @admin.display(description="Cost")
+    def cost(self, task: "ListedTask") -> str:
         return usd(task.overview.usd if hasattr(task, "overview") else overviews([task])[task.pk].usd)
 
-    @display(description="In this status", ordering="status_since")
+    @admin.display(description="In this status", ordering="status_since")
     def since(self, task: Task) -> SafeString | str:
         return ago(task.status_since)
 
-    @display(description="")
+    @admin.display(description="")
     def edit(self, task: Task) -> SafeString:
         url = reverse("admin:production_task_change", args=[task.pk])
         return format_html('<a class="quiet-link" href="{}">Edit words</a>', url)
 
-    @display(description="Video")
+    @admin.display(description="Video")
     def video(self, task: Task) -> SafeString | str:
         return format_html('<a href="{0}" rel="noreferrer">{0}</a>', task.youtube_url) if task.youtube_url else "–"
 
@@ -163,7 +175,9 @@ class TaskAdmin(ModelAdmin):
         """Only what was edited: the status may have moved while the form was open."""
         obj.save(update_fields=form.changed_data)
 
-    @action(description="Open review", icon="play_circle", url_path="open-review")
+    @action(  # type: ignore[untyped-decorator]
+        description="Open review", icon="play_circle", url_path="open-review"
+    )
     def open_review(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return redirect("admin:production_task_review", object_id)
 
@@ -223,12 +237,14 @@ class TaskAdmin(ModelAdmin):
         if "confirmed" in request.POST:
             self._decide_many(request, tasks, verb)
             return None
+        rows = [Row.of(task, verb) for task in tasks]
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{verb.title()} {len(tasks)} tasks",
+            "title": f"{verb.title()} many",
             "verb": verb,
             "action": request.POST["action"],
-            "rows": [_Row.of(task, verb) for task in tasks],
+            "rows": rows,
+            "count": sum(row.possible for row in rows),
             "opts": self.opts,
         }
         return TemplateResponse(request, "admin/production/task/decide_many.html", context)
@@ -243,19 +259,23 @@ class TaskAdmin(ModelAdmin):
                 messages.success(request, f"“{task}”: {said}")
 
 
-class _Row:
+@dataclass(frozen=True)
+class Row:
     """One line of the page that asks before many are decided."""
 
-    def __init__(self, task: Task, sentence: str) -> None:
-        self.task, self.sentence, self.seen = task, sentence, review.seen(task)
+    task: Task
+    possible: bool
+    sentence: str
+    seen: str
 
     @classmethod
-    def of(cls, task: Task, verb: Verb) -> "_Row":
+    def of(cls, task: Task, verb: Verb) -> "Row":
         page = review.read(task)
         if verb not in page.verbs:
-            return cls(task, f"Not possible in {task.get_status_display()}")
+            return cls(task, possible=False, sentence=f"Not possible in {task.get_status_display()}", seen=page.seen)
         coming = page.commitment if verb == Verb.APPROVE else None
-        return cls(task, decide.what_follows(coming) if coming else page.here.title)
+        sentence = decide.what_follows(coming) if coming else page.here.title
+        return cls(task, possible=True, sentence=sentence, seen=page.seen)
 
 
 def review_url(task: Task) -> str:

@@ -8,7 +8,7 @@ LANES = {
     "planning": (4, {"plan": "0.02"}),
     "images": (12, {"image": "0.0336"}),
     "video": (8, {"clip": "0.42"}),
-    "voice": (6, {"narration": "0.05", "sound": "0.08"}),
+    "voice": (6, {"narration": "0.05", "sound": "0.10"}),
     "ffmpeg": (os.cpu_count() or 2, {}),
     "upload": (2, {}),
 }

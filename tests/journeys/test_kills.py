@@ -63,7 +63,7 @@ def _is_in_the_middle(take: Take) -> bool:
     if not take.piece.is_script:
         return folder.exists()
     wanted = "sending" if take.piece.paid else "started"
-    return take.state == Take.State.CLAIMED and any(e["event"] == wanted for e in runner.events(folder))
+    return take.state == Take.State.CLAIMED and any(e["event"] == wanted for e in runner.events(folder, {}))
 
 
 def assert_nothing_paid_twice(run: Journey, task: Task) -> None:

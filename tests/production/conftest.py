@@ -1,26 +1,14 @@
-"""Lanes for tests that commit, scripts of the tests' own, the sandbox's vendors, and people who look at the admin."""
+"""Scripts of the tests' own, the sandbox's vendors, and people who look at the admin."""
 
-import importlib
 from pathlib import Path
 
 import pytest
-from django.apps import apps
 from django.test import Client
 from pytest_django import Settings
 
-from production.models import Provider
 from tests.factories import make_operator, make_staff
 from tests.production.scripts import Scripts
 from tests.production.vendors import process, vendors  # noqa: F401 - fixtures
-
-LANES = importlib.import_module("production.migrations.0002_lanes")
-
-
-@pytest.fixture
-def committed(transactional_db: None) -> None:
-    """Commits are real, and the lanes are there although the test before was flushed away."""
-    if not Provider.objects.exists():
-        LANES.open_lanes(apps, None)
 
 
 @pytest.fixture

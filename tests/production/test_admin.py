@@ -240,6 +240,12 @@ def test_channel_form_keeps_a_token_when_its_field_is_left_empty(operator_client
     assert (token.name, token.value) == ("GEMINI_API_KEY", "first")
 
 
+def test_channel_form_says_when_a_token_was_set(operator_client: Client) -> None:
+    token = Token.objects.create(channel=make_channel(), name="KIE_API_KEY", value="first")
+    html = operator_client.get(reverse("admin:channels_channel_change", args=[token.channel_id])).content.decode()
+    assert f'set <time class="ago" datetime="{token.updated.isoformat()}"' in html
+
+
 def test_channel_form_replaces_a_token(operator_client: Client) -> None:
     token = Token.objects.create(channel=make_channel(), name="KIE_API_KEY", value="first")
     channel_form(operator_client, token.channel, **token_row(token, value="second"))

@@ -345,12 +345,13 @@ def test_settle_unknown_above_the_limit_is_for_a_person():
     assert "it may have cost 0.4200 USD, so you decide" in outbox.error_log(task)
 
 
-def test_give_up_asking_a_cancelled_task_waits():
+def test_give_up_asking_a_cancelled_task_buys_nothing():
     task = running()
     take = settle(claim(), Trouble(Kind.UNKNOWN, "killed"))
     decisions.cancel(task, by="Ada")
     flow.give_up_asking(take.pk)
-    assert fresh(take).state == State.UNKNOWN
+    assert fresh(take).state == State.FAILED
+    assert take.ledger.get().state == LedgerEntry.State.UNKNOWN
 
 
 # ---------------------------------------------------------------- renders
@@ -549,3 +550,19 @@ def test_settle_in_jobs_survives_a_stale_take():
     late.holder = "somebody"
     jobs._settle(late, Outcome(ref="job-2"))
     assert fresh(take).ref == "job-1"
+
+
+# ---------------------------------------------------------------- a yes binds to the content
+
+
+def test_start_words_changed_after_the_final_yes_are_shown_again(settings):
+    settings.UNDO = dt.timedelta(minutes=1)
+    task = make_production(Status.FINAL_REVIEW, clips=1)
+    decisions.approve(task, by="Ada")
+    Task.objects.filter(pk=task.pk).update(privacy="public")
+    settings.UNDO = dt.timedelta(0)
+    flow.start_waiting(task.channel_id)
+    assert fresh(task).status == Status.SFX_READY
+    flow.start_waiting(task.channel_id)
+    assert fresh(task).status == Status.FINAL_REVIEW
+    assert not task.takes.filter(kind="upload").exists()

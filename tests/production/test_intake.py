@@ -64,7 +64,7 @@ def test_process_twice_makes_one_task(vendors, board):
     page = make_row(vendors, board)
     process(page)
     event = process(page)
-    assert event.outcome.endswith("is Queued already")
+    assert event.outcome.endswith("is Queued already: the row is put back")
     assert Task.objects.count() == 1
     intake.process(event.pk)  # rung twice: what is done stays done
 

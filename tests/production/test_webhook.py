@@ -195,10 +195,16 @@ def test_callback_of_a_stranger_changes_nothing(lost):
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b"{", b"[]", b'{"data": []}', b'{"data": {}}', b'{"data": {"taskId": 5}}', b'{"data": {"taskId": ""}}'),
+        b"",
+        b"{",
+        b"[]",
+        b'{"data": []}',
+        b'{"data": {}}',
+        b'{"data": {"taskId": 5}}',
+        b'{"data": {"taskId": ""}}',
         json.dumps({"data": {"taskId": "x" * 201}}).encode(),
-        b"[" * 100_000,
-        b" " * 1_048_577,
+        b"[" * 100000,
+        b" " * 1048577,
     ],
 )
 def test_callback_without_a_job_id(lost, body):

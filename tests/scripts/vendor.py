@@ -64,7 +64,7 @@ class Vendor:
                 vendor.calls.append(Call(self.command, self.path, headers, self.rfile.read(length)))
                 self.answer(vendor._next(self.path))
 
-            do_GET = do_POST  # noqa: N815 - the name is the server's
+            do_GET = do_POST
 
             def answer(self, answer):
                 time.sleep(answer.delay)

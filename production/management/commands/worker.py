@@ -18,9 +18,9 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.management import BaseCommand
+from django.core.management import BaseCommand, CommandError
 from django.db import Error as DatabaseTrouble
-from django.db import close_old_connections, connections
+from django.db import OperationalError, close_old_connections, connection, connections
 from django_q import cluster
 
 from production import sweep
@@ -64,10 +64,19 @@ class Command(BaseCommand):
         if os.environ.get("Q_CLUSTER_NAME") != name:  # django-q2 reads it while it is imported
             os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"Q_CLUSTER_NAME": name})  # noqa: S606
         os.register_at_fork(after_in_child=_die_with_parent)
+        _reach_database()
         cluster.Sentinel = SafeSentinel
         while (code := _run_pool(name)) == POOL_BROKEN:
             log.warning("worker_pool_restarted", cluster=name)
         sys.exit(code)
+
+
+def _reach_database() -> None:
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        why = str(error).splitlines()[0]
+        raise CommandError(f"The database can't be reached: {why}. Start it, or mend DATABASE_URL.") from error
 
 
 def _run_pool(name: str) -> int:

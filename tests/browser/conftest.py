@@ -1,0 +1,88 @@
+"""A real Chromium before the live server: logged in, and strict about what a page may do."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from tests.factories import make_operator
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# No sandbox: CI runs as root in a container. The others keep Chromium from calling home.
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name == "browser":
+            item.add_marker(pytest.mark.browser)
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="Chromium is not installed (Debian: apt install chromium)"))
+
+
+@dataclass
+class Witness:
+    """What a page did while it was looked at."""
+
+    faults: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    answers: list[Response] = field(default_factory=list)
+
+    def watch(self, page: Page, home: str) -> None:
+        page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("request", lambda request: self._note(request, home))
+        page.on("response", lambda answer: self.answers.append(answer))
+
+    def _note(self, request: Request, home: str) -> None:
+        if not request.url.startswith((home, "data:", "blob:")):
+            self.outside.append(request.url)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    # Playwright's synchronous calls run in an event loop of their own, which Django takes for async code.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def context(chromium: Browser, live_server: LiveServer, committed: None) -> Iterator[BrowserContext]:
+    """A browser in which the operator olga is logged in."""
+    client = Client()
+    client.force_login(make_operator(username="olga"))
+    context = chromium.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def witness() -> Witness:
+    return Witness()
+
+
+@pytest.fixture
+def page(context: BrowserContext, live_server: LiveServer, witness: Witness) -> Iterator[Page]:
+    """A tab; the test fails if its pages had an error or asked anybody else for anything."""
+    page = context.new_page()
+    witness.watch(page, live_server.url)
+    yield page
+    page.close()
+    assert witness.faults == []
+    assert witness.outside == []

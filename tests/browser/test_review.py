@@ -1,0 +1,156 @@
+"""A review as a person does it: with the keyboard, looking and listening."""
+
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from production.models import Take, Task
+from production.stages import Status
+from tests.browser.conftest import Witness
+from tests.factories import make_channel, make_production, make_take, make_task
+
+
+def address(task: Task) -> str:
+    return f"/admin/production/task/{task.pk}/review/"
+
+
+def fresh(task: Task) -> Task:
+    task.refresh_from_db()
+    return task
+
+
+def test_approve_by_keyboard_goes_to_the_next_task(page: Page) -> None:
+    first, second = make_production(Status.ASSETS_READY, clips=2), make_production(Status.VIDEO_READY)
+    page.goto(address(first))
+    page.keyboard.press("a")
+    expect(page.locator("dialog[open] .sum")).to_have_text("at most $0.84")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{address(second)}")
+    expect(page.locator(".toast")).to_contain_text("Assets approved")
+    assert fresh(first).approvals.get().by == "olga"
+
+
+def test_next_task_is_fetched_ahead(page: Page) -> None:
+    task, following = make_production(Status.AUDIO_READY), make_production(Status.ASSETS_READY)
+    media = reverse("take-file", args=[following.takes.get(kind="image", position=1).pk])
+    with page.expect_response(lambda answer: answer.url.endswith(media)):
+        page.goto(address(task))
+
+
+def test_reject_by_keyboard_with_a_reason(page: Page) -> None:
+    task = make_production(Status.ASSETS_READY)
+    page.goto(address(task))
+    page.keyboard.press("x")
+    page.keyboard.type("The lantern looks like a bucket")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/admin/production/task/")
+    assert fresh(task).status == Status.ASSET_ERROR
+    assert task.changes.last().reason == "The lantern looks like a bucket"
+
+
+def test_reject_without_a_reason_stays(page: Page) -> None:
+    task = make_production(Status.ASSETS_READY)
+    page.goto(address(task))
+    page.keyboard.press("x")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("dialog[open]")).to_be_visible()
+    assert fresh(task).status == Status.ASSETS_READY
+
+
+def test_redo_of_one_piece_by_keyboard(page: Page) -> None:
+    task = make_production(Status.VIDEO_READY, clips=3)
+    page.goto(address(task))
+    for key in ("j", "j", "r", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("dialog[open] .sum")).to_have_text("at most $0.42")
+    words = page.locator("dialog[open] textarea")
+    expect(words).to_have_value("Motion 2: she lifts the lantern, then the camera glides back.")
+    words.fill("She puts the lantern down; the camera stands still")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/admin/production/task/")
+    assert fresh(task).status == Status.GENERATING_VIDEO
+    take = task.takes.live().get()
+    assert (take.kind, take.position, take.prompt) == (
+        "clip",
+        2,
+        "She puts the lantern down; the camera stands still",
+    )
+
+
+def test_seek_in_a_clip_plays_from_there(page: Page, witness: Witness) -> None:
+    task = make_production(Status.VIDEO_READY, clips=1)
+    page.goto(address(task))
+    reached = page.evaluate(
+        """async () => {
+            const video = document.querySelector("video");
+            const happens = (name) => new Promise((done) => video.addEventListener(name, done, { once: true }));
+            if (video.readyState < 1) await happens("loadedmetadata");
+            video.currentTime = 7;
+            await happens("seeked");
+            await video.play();
+            while (video.currentTime < 7.2) await happens("timeupdate");
+            video.pause();
+            return video.currentTime;
+        }"""
+    )
+    assert 7.2 <= reached <= 10
+    assert 206 in {answer.status for answer in witness.answers if "/media/take/" in answer.url}
+
+
+def test_space_plays_a_narration_and_only_one_at_a_time(page: Page) -> None:
+    page.goto(address(make_production(Status.AUDIO_READY)))
+    playing = "[...document.querySelectorAll('audio')].map((audio) => !audio.paused)"
+    page.keyboard.press("j")
+    page.keyboard.press(" ")
+    page.wait_for_function(f"{playing}[0]")
+    page.keyboard.press("j")
+    page.keyboard.press(" ")
+    page.wait_for_function(f"{playing}[1] && !{playing}[0]")
+
+
+def test_older_take_is_compared_and_picked(page: Page) -> None:
+    task = make_production(Status.ASSETS_READY)
+    older = task.takes.of("image", 1).get()
+    make_take(task, "image", 1)
+    page.goto(address(task))
+    page.get_by_text("1 other take").click()
+    page.get_by_role("button", name="Use this one").click()
+    expect(page.locator(".toast")).to_contain_text("it is")
+    older.refresh_from_db()
+    assert older.selected
+
+
+def test_page_turns_over_by_itself_while_the_system_works(page: Page) -> None:
+    task = make_production(Status.GENERATING_VIDEO, clips=2)
+    make_take(task, "clip", 1, state=Take.State.WAITING)
+    page.goto(address(task))
+    expect(page.locator("#progress")).to_contain_text("clip 0/2")
+    Take.objects.of("clip", 1).filter(task=task).update(state=Take.State.CANCELLED)
+    make_take(task, "clip", 1)
+    expect(page.locator("#progress")).to_contain_text("clip 1/2")
+    expect(page.locator("#clip-1 video")).to_be_visible()
+
+
+def test_retry_by_keyboard(page: Page) -> None:
+    task = make_task(Status.ASSET_ERROR, reason="The text model was away")
+    page.goto(address(task))
+    expect(page.locator("#decision")).to_contain_text("The text model was away")
+    page.keyboard.press("t")
+    page.wait_for_url("**/admin/production/task/")
+    assert fresh(task).status == Status.GENERATING_ASSETS
+
+
+def test_every_gate_opens_without_a_fault(page: Page) -> None:
+    channel = make_channel(gates=["assets", "composites", "video", "audio", "sfx"])
+    for status in (Status.COMPOSITES_READY, Status.SFX_READY, Status.FINAL_REVIEW):
+        page.goto(address(make_production(status, channel=channel)))
+        expect(page.locator("#status")).to_have_text(status.label)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_overview_and_list_open_without_a_fault(page: Page) -> None:
+    make_production(Status.VIDEO_READY, title="Ice")
+    page.goto("/admin/")
+    page.get_by_role("link", name="Start reviewing").click()
+    expect(page.get_by_role("heading", name="Ice")).to_be_visible()
+    page.goto("/admin/production/task/?who=you")
+    expect(page.get_by_role("link", name="Ice")).to_be_visible()
