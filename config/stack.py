@@ -57,7 +57,7 @@ class Stack:
         self.start_sandbox()
         self.find_settings(database)
         os.environ.clear()
-        os.environ.update(self.environment)
+        os.environ.update(self.environment | {"LOG_LEVEL": "WARNING"})  # a terminal is no log
         django.setup()
 
     def find_settings(self, database: str) -> None:

@@ -2,9 +2,10 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from production import probe, runner, takes, workspace
-from production.errors import Kind, Trouble
+from production.errors import Kind, StaleError, Trouble
 from production.models import Take
 from production.runner import Order, Report, Run
 
 log = structlog.get_logger(__name__)
+BEAT = 2.0  # seconds between two looks at running scripts, each of which renews their leases
+ASK_SECONDS = int(takes.ASK_LIMIT.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Outcome:
     trouble: Trouble | None = None
     usd: Decimal | None = None
     seconds: float | None = None
+    sha256: str = ""
+    size: int = 0
     result: dict[str, Any] = field(default_factory=dict)
 
 
@@ -38,38 +43,67 @@ def carry_out(claimed: list[Take], *, seconds: float) -> Iterator[tuple[Take, Ou
 
     Scripts that still run after `seconds` go on by themselves: their claims are let go, the next ring adopts them.
     """
-    for take in [take for take in claimed if not take.piece.is_script]:
-        yield take, _call(take)
     runs: dict[Run, Take] = {}
-    for take in [take for take in claimed if take.piece.is_script]:
-        try:
-            runs[_start(take)] = take
-        except Trouble as trouble:
-            yield take, Outcome(trouble=trouble)
-    for run in runner.watch(list(runs), seconds=seconds, beat=lambda: _beat(runs)):
+    for take in claimed:
+        found = _guarded(take, _start if take.piece.is_script else _call)
+        if isinstance(found, Run):
+            runs[found] = take
+        elif found:
+            yield take, found
+    every = min(BEAT, settings.LEASE.total_seconds() / 4)
+    for run in runner.watch(list(runs), seconds=seconds, beat=lambda: _beat(runs), every=every):
         take = runs.pop(run)
-        yield take, judge(take, run.report())
+        if (found := _guarded(take, partial(_judged, run))) and isinstance(found, Outcome):
+            yield take, found
     for run, take in runs.items():
         run.leave()
         takes.let_go(take)
 
 
+def _guarded(take: Take, act: "Callable[[Take], Run | Outcome]") -> "Run | Outcome | None":
+    """Whatever goes wrong with one take is its trouble, said in its task's Error Log; it never stops the others. None:
+    somebody else is at it.
+
+    The one place where every exception is caught: a take that nobody settles would be adopted again for ever.
+    """
+    try:
+        return act(take)
+    except Trouble as trouble:
+        return Outcome(trouble=trouble, usd=trouble.usd)
+    except StaleError:
+        return None
+    except Exception as error:
+        log.exception("take_attempt_broke", take=take.pk, task=take.task_id, piece=take.name)
+        return Outcome(trouble=broken(take, error))
+
+
+def broken(take: Take, error: Exception) -> Trouble:
+    """An error of ours. What it interrupted may have been paid."""
+    message = f"{take.piece.does} broke: {type(error).__name__}: {error}"
+    return Trouble(Kind.UNKNOWN if take.piece.paid and not take.ref else Kind.PERMANENT, message[:500])
+
+
 def ask(submitted: list[Take]) -> dict[str, dict[str, Any]]:
-    """Ask a provider about all these jobs with one script (PHASE=poll). Returns {ref: its state line}."""
-    piece = submitted[0].piece
-    folder = workspace.scratch()
-    order = Order(
-        script=piece.does,
+    """Ask a provider about all these jobs, one script (PHASE=poll) an account. Returns {ref: its state line}."""
+    accounts: dict[tuple[tuple[str, str], ...], list[Take]] = {}
+    for take in submitted:
+        accounts.setdefault(tuple(sorted(_secrets(take).items())), []).append(take)
+    with workspace.scratch() as folder:
+        runs = [runner.start(_question(group, folder / str(n))) for n, group in enumerate(accounts.values())]
+        reports = [run.report() for run in runner.watch(runs, seconds=ASK_SECONDS + 5, beat=lambda: None)]
+    return {str(line.get("ref", "")): line for report in reports for line in report.all("state")}
+
+
+def _question(group: list[Take], folder: Path) -> Order:
+    return Order(
+        script=group[0].piece.does,
         flags=["--image", "-", "--prompt", "-", "--output", str(folder / "none")],
-        env=_environment() | {"PHASE": "poll", "REFS": ",".join(take.ref for take in submitted)},
-        secrets=_secrets(submitted[0]),
+        env=_environment() | {"PHASE": "poll", "REFS": ",".join(take.ref for take in group)},
+        secrets=_secrets(group[0]),
         folder=folder,
         output=None,
-        seconds=piece.seconds,
+        seconds=ASK_SECONDS,
     )
-    report = next(runner.watch([runner.start(order)], seconds=piece.seconds + 5, beat=lambda: None)).report()
-    workspace.forget(folder)
-    return {str(line.get("ref", "")): line for line in report.all("state")}
 
 
 # ---------------------------------------------------------------- started
@@ -160,24 +194,32 @@ def _call(take: Take) -> Outcome:
     folder = workspace.run_folder(take)
     output = folder / f"{take.piece.kind}{take.piece.suffix}"
     if output.exists():
-        return Outcome(output=output, result=json.loads(output.read_text()))
+        return _with_output(output, result=json.loads(output.read_text()))
     if not take.piece.resumes and (folder.exists() or take.host != socket.gethostname()):
         return Outcome(trouble=_gone(take, "Its worker was killed during the call"))
+    folder.mkdir(parents=True, exist_ok=take.piece.resumes)
     with runner.holding(folder):
-        try:
-            result, usd = import_string(take.piece.does)(take, lambda: takes.renew([take]))
-        except Trouble as trouble:
-            return Outcome(trouble=trouble, usd=trouble.usd)
-    workspace.write(output, json.dumps(result, ensure_ascii=False, indent=1))
-    return Outcome(output=output, usd=usd, result=result)
+        result, usd = import_string(take.piece.does)(take, lambda: takes.renew([take]))
+        workspace.write(output, json.dumps(result, ensure_ascii=False, indent=1))
+    return _with_output(output, usd=usd, result=result)
+
+
+def _with_output(output: Path, **words: Any) -> Outcome:
+    """The file is measured here, outside of every transaction."""
+    sha256, size = workspace.fingerprint(output)
+    return Outcome(output=output, sha256=sha256, size=size, **words)
 
 
 # ---------------------------------------------------------------- judged
 
 
+def _judged(run: Run, take: Take) -> Outcome:
+    return judge(take, run.report())
+
+
 def judge(take: Take, report: Report) -> Outcome:
     """What the script's exit code, words and output mean. A classic script says nothing: then code and stderr count."""
-    usd = _usd(report)
+    usd = usd_of(report.said("cost"))
     if report.code == 0 and report.output:
         return _measured(take, report, report.output, usd)
     if report.code == 0 and (submitted := report.said("submitted")) and submitted.get("ref"):
@@ -193,13 +235,13 @@ def _measured(take: Take, report: Report, output: Path, usd: Decimal | None) -> 
         return Outcome(trouble=trouble if usd else _lost(take, report, trouble.message), usd=usd)
     timings = report.said("timings") or {}
     result = {"words": timings["words"]} if isinstance(timings.get("words"), list) else {}
-    return Outcome(output=output, usd=usd, seconds=seconds, result=result)
+    return _with_output(output, usd=usd, seconds=seconds, result=result)
 
 
-def _usd(report: Report) -> Decimal | None:
-    cost = report.said("cost")
+def usd_of(said: dict[str, Any] | None) -> Decimal | None:
+    """The "usd" of a cost or state line, if it is a sum of money."""
     try:
-        usd = Decimal(str(cost["usd"])) if cost else None
+        usd = Decimal(str(said["usd"])) if said else None
     except (KeyError, InvalidOperation):
         return None
     return usd if usd is not None and usd.is_finite() and 0 <= usd < 1000 else None

@@ -12,6 +12,7 @@ from django.db import transaction
 from production import flow, ledger, lifecycle, recipes, takes
 from production.dispatch import ring_lane
 from production.models import Approval, Take, Task
+from production.outside import storable
 from production.recipes import Need
 from production.stages import ERRORS, REVIEWS, STAGE, Stage, Status, Verb
 
@@ -40,7 +41,7 @@ def approve(task: Task, *, by: str, user: User | None = None) -> str:
     approval, created = Approval.objects.get_or_create(
         task=task, stage=stage.name, content_hash=content, defaults={"by": by, "user": user}
     )
-    if not created:
+    if not created and stage.approved == task.status:  # a gate without a status of its own for "approved"
         return f"{approval.by} has approved this already"
     lifecycle.move(task, Verb.APPROVE, by=by, stage=stage)
     flow.slot_is_free(task)
@@ -128,7 +129,7 @@ def pick(task: Task, take: Take, *, by: str) -> str:
     if take.task_id != task.pk or take.state != State.DONE:
         raise DecisionError("Only a finished take of this task can be picked")
     takes.overrule(take, by=by)
-    flow.show(take)
+    flow.make_count(task, take)
     return f"{take} it is"
 
 
@@ -190,7 +191,7 @@ def _edit(task: Task, wanted: list[tuple[str, int]], words: str) -> None:
     if field is None:
         raise DecisionError(f"A {kind} has no words of its own; change what it is made from")
     rows = task.assets if kind == "image" else task.clips
-    rows.filter(number=position).update(**{field: words[:2000]})
+    rows.filter(number=position).update(**{field: storable(words)[:2000]})
 
 
 def _has_selected(task: Task, need: Need) -> bool:

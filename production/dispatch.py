@@ -29,13 +29,12 @@ def claim(lane: str, most: int) -> list[Take]:
 
     The lane's row is locked first and the count taken after: one statement that does both lets too many in.
     """
-    row = Provider.objects.select_for_update().get(pk=lane)
-    if row.paused:
-        return []
+    row = Provider.objects.select_for_update(no_key=True).get(pk=lane)
     room = row.concurrency - Take.objects.in_flight().filter(lane=row).count()
-    claimed = list(_next(lane).select_for_update(of=("self",), skip_locked=True)[: max(0, min(room, most))])
+    claimed = list(_next(row).select_for_update(of=("self",), skip_locked=True)[: max(0, min(room, most))])
+    tainted = _with_simulated_sources(claimed)
     for take in claimed:
-        takes.claim(take, holder())
+        takes.claim(take, holder(), from_simulated=take.pk in tainted)
         if not take.ref:
             ledger.reserve(take, row)
     return claimed
@@ -73,14 +72,27 @@ def ring_lane(lane: str) -> None:
 
 
 def has_more(lane: str) -> bool:
-    return _next(lane).exists()
+    return _next(Provider.objects.get(pk=lane)).exists()
 
 
 _WITH = ("task", "task__channel", "channel", "lane")
 
 
-def _next(lane: str) -> QuerySet[Take]:
-    """What could be claimed, best first: finished renders to collect, then priority, then the oldest task."""
-    waiting = Take.objects.filter(lane=lane, state=State.WAITING, due_at__lte=timezone.now(), channel__active=True)
+def _with_simulated_sources(claimed: list[Take]) -> set[int]:
+    found = Take.objects.filter(pk__in=[take.pk for take in claimed], sources__simulated=True)
+    return set(found.values_list("pk", flat=True))
+
+
+def _next(lane: Provider) -> QuerySet[Take]:
+    """What could be claimed, best first: finished renders to collect, then priority, then the oldest task.
+
+    A finished render is paid for: it is collected also where the lane or its channel is paused, before it expires.
+    """
+    waiting = Take.objects.filter(lane=lane, state=State.WAITING, due_at__lte=timezone.now())
     buys = ExpressionWrapper(Q(ref=""), output_field=BooleanField())
-    return waiting.select_related(*_WITH).order_by(buys, "task__priority", "task__created", "position", "pk")
+    allowed = ~Q(ref="") if lane.paused else ~Q(ref="") | Q(channel__active=True)
+    return (
+        waiting.filter(allowed)
+        .select_related(*_WITH)
+        .order_by(buys, "task__priority", "task__created", "position", "pk")
+    )

@@ -35,7 +35,7 @@ State = Take.State
 @transaction.atomic
 def start_waiting(channel_id: int) -> int:
     """Give the channel's free slots to waiting tasks, later stages first. Returns how many were started."""
-    channel = Channel.objects.select_for_update().get(pk=channel_id)
+    channel = Channel.objects.select_for_update(no_key=True).get(pk=channel_id)
     free = channel.max_concurrent - channel.tasks.holding().count()
     started = 0
     if channel.active and free > 0:
@@ -54,7 +54,7 @@ def _startable(channel: Channel) -> list[Task]:
     )
     fresh = timezone.now() - settings.UNDO
     waiting = channel.tasks.waiting().exclude(approvals__at__gt=fresh).order_by(stage_order, "priority", "created")
-    return list(waiting.select_for_update(of=("self",), skip_locked=True).select_related("channel")[:50])
+    return list(waiting.select_for_update(of=("self",), skip_locked=True, no_key=True).select_related("channel"))
 
 
 def _start(task: Task) -> bool:
@@ -80,9 +80,14 @@ def _try_again(task: Task, stage: Stage) -> None:
     latest = _latest(task)
     for need in recipes.needs(task, stage):
         take = latest.get((need.piece.kind, need.position))
-        if take and take.state == State.FAILED and need.recipe and _is_current(take, need):
+        if take and take.state == State.FAILED and _is_same(take, need) and not _may_have_been_paid(take):
             takes.retry(take)
             ring_lane(take.lane_id)
+
+
+def _may_have_been_paid(take: Take) -> bool:
+    """Its outcome is unknown and can't be asked about: only a person's retry or redo buys it again."""
+    return take.error_kind == Kind.UNKNOWN and not take.ref
 
 
 def is_gate_open(task: Task, stage: Stage) -> bool:
@@ -127,7 +132,7 @@ def _latest(task: Task) -> dict[tuple[str, int], Take]:
 def _plan_if_missing(task: Task, need: Need, latest: dict[tuple[str, int], Take]) -> bool:
     """Plan a take of the piece if there is none, or only ones that are out of date."""
     take = latest.get((need.piece.kind, need.position))
-    if need.recipe is None or (take and (take.is_live or _is_current(take, need))):
+    if need.recipe is None or (take and (take.is_live or _is_wanted(take, need))):
         return False
     if take and take.state == State.FAILED:
         takes.cancel([take])
@@ -149,9 +154,14 @@ def plan(task: Task, need: Need) -> None:
         )
 
 
-def _is_current(take: Take, need: Need) -> bool:
-    assert need.recipe
-    return bool(take.overruled_by) or take.fingerprint == need.recipe.fingerprint
+def _is_wanted(take: Take, need: Need) -> bool:
+    """A finished take that is still current; a failed one only if it would be asked for in the very same words."""
+    return _is_same(take, need) if take.state == State.FAILED else recipes.is_current(take, need)
+
+
+def _is_same(take: Take, need: Need) -> bool:
+    recipe = need.recipe
+    return recipe is not None and take.recipe == recipe.as_json() and take.fingerprint == recipe.fingerprint
 
 
 def _end(task: Task, stage: Stage, needs: list[Need], ours: list[Take]) -> None:
@@ -203,10 +213,11 @@ def slot_is_free(task: Task) -> None:
 def settle(take: Take, outcome: Outcome) -> None:
     """Book what an attempt came to and move its task along. One whose claim was adopted meanwhile moves nothing."""
     task = lifecycle.lock(take.task_id)
-    take.task = task
     if not takes.is_held(take):
         log.warning("take_settle_late", task=task.pk, channel=task.channel.slug, take=take.pk)
         return
+    take.refresh_from_db(fields=["ref"])  # a callback may have named the job meanwhile
+    take.task = task
     if outcome.trouble:
         _settle_trouble(task, take, outcome.trouble, outcome)
     elif outcome.output:
@@ -222,26 +233,21 @@ def settle(take: Take, outcome: Outcome) -> None:
 
 def _settle_done(task: Task, take: Take, outcome: Outcome) -> None:
     assert outcome.output
-    sha256, size = workspace.fingerprint(outcome.output)
     takes.done(
         take,
         output=workspace.relative(take, outcome.output),
         result=outcome.result,
-        sha256=sha256,
-        size=size,
+        sha256=outcome.sha256,
+        size=outcome.size,
         seconds=outcome.seconds,
     )
     ledger.settle(take, outcome.usd)
-    if take.piece.lands:
-        import_string(take.piece.lands)(take)
-        task.refresh_from_db()
-    show(take)
+    make_count(task, take)
 
 
 def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) -> None:
     if trouble.kind == Kind.UNKNOWN:
-        ledger.unknown(take, trouble.message)
-        takes.unknown(take, trouble, until=timezone.now() + _patience(take))
+        _settle_unknown(task, take, trouble)
         return
     collecting = take.state == State.CLAIMED and bool(take.ref)
     wanted = collecting or task.status in RUNNING  # a cancelled task buys nothing more
@@ -256,6 +262,20 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
     else:
         takes.failed(take, trouble, keep_ref=collecting)
         lifecycle.note(task, f"{take.name}: {trouble.message} ({trouble.kind})", stage=_stage(take))
+
+
+def _settle_unknown(task: Task, take: Take, trouble: Trouble) -> None:
+    """With the job's id it is not unknown: it is asked about, and where that was in vain for too long, a person is."""
+    if not take.ref:
+        ledger.unknown(take, trouble.message)
+        takes.unknown(take, trouble, until=timezone.now() + _patience(take))
+    elif take.state == State.CLAIMED:
+        takes.submitted(take, take.ref)
+        ledger.submitted(take)
+    else:
+        ledger.unknown(take, trouble.message)
+        takes.failed(take, trouble, keep_ref=True)
+        lifecycle.note(task, f"{take.name}: {trouble.message}; a retry asks once more", stage=_stage(take))
 
 
 def _book_failure(take: Take, trouble: Trouble, outcome: Outcome) -> None:
@@ -283,7 +303,7 @@ def _patience(take: Take) -> dt.timedelta:
 def give_up_asking(take_id: int) -> None:
     """A take whose outcome can't be found out: written off and bought again if it is cheap, else a person decides."""
     task = lifecycle.lock(Take.objects.values_list("task_id", flat=True).get(pk=take_id))
-    take = Take.objects.select_related("lane").get(pk=take_id)
+    take = Take.objects.select_for_update(of=("self",)).select_related("lane").get(pk=take_id)
     if take.state != State.UNKNOWN or take.due_at > timezone.now():
         return
     price = ledger.intended(take)
@@ -301,8 +321,11 @@ def give_up_asking(take_id: int) -> None:
         advance(task)
 
 
-def show(take: Take) -> None:
-    """Let the workspace's own place for the piece lead to this take."""
+def make_count(task: Task, take: Take) -> None:
+    """The selected take's result goes into rows where it belongs there, its file to the piece's own place."""
+    if take.piece.lands:
+        import_string(take.piece.lands)(take)
+        task.refresh_from_db()
     if take.piece.folder:
         workspace.point_to(take, workspace.canonical(take, _file_name(take)))
 

@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from channels_app.models import Channel, Privacy
-from production import decisions, lifecycle, notion
+from production import decisions, lifecycle, notion, takes
 from production.broker import ring
 from production.errors import Kind, NotHereError, Trouble
 from production.models import NotionBoard, NotionEvent, Priority, Task
@@ -23,7 +23,7 @@ from production.stages import Status
 
 log = structlog.get_logger(__name__)
 JOB = "production.jobs.take_in"
-LEASE = dt.timedelta(seconds=30)
+LEASE = dt.timedelta(seconds=90)  # a read and a write
 TRIES = 10
 PRIORITIES = {priority.label: priority for priority in Priority}
 State = NotionEvent.State
@@ -87,14 +87,14 @@ def _store(said: dict[str, Any]) -> str:
     event_id, kind = said.get("id"), said.get("type")
     if not (isinstance(event_id, str) and 0 < len(event_id) <= 64 and isinstance(kind, str) and len(kind) <= 80):
         raise MalformedError("id or type is missing")
-    entity, author = _object(said.get("entity")), _first(said.get("authors"))
+    entity, authors = _object(said.get("entity")), said.get("authors")
     try:
         with transaction.atomic():
             event = NotionEvent.objects.create(
                 event_id=event_id,
                 type=kind,
                 page_id=str(entity.get("id", ""))[:36] if entity.get("type") == "page" else "",
-                author=str(author.get("type", ""))[:100],
+                author=_author(authors),
             )
             ring(JOB, event.pk)
     except IntegrityError:
@@ -106,8 +106,10 @@ def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _first(values: Any) -> dict[str, Any]:
-    return _object(values[0]) if isinstance(values, list) and values else {}
+def _author(authors: Any) -> str:
+    """ "bot" only if all of them are: events are aggregated, and a person's change may stand beside our own."""
+    kinds = [str(_object(author).get("type", "")) for author in authors] if isinstance(authors, list) else []
+    return next((kind for kind in kinds if kind != "bot"), kinds[0] if kinds else "")[:100]
 
 
 # ---------------------------------------------------------------- processed
@@ -198,6 +200,8 @@ def _task_of(page: notion.Page, channel: Channel) -> Task:
     found, created = unfinished.get_or_create(page_id=page.id, defaults=words)
     task = lifecycle.lock(found.pk)
     if task.status == Status.DRAFT and not created:
+        if task.channel_id != channel.pk:
+            takes.discard(task)  # another voice, another style, another workspace
         Task.objects.filter(pk=task.pk).update(**words)
     return task
 

@@ -2,6 +2,7 @@
 
 import structlog
 from django.conf import settings
+from django.db import OperationalError
 from django.utils import timezone
 
 from production import alerts, attempts, dispatch, flow, intake, outbox, takes
@@ -32,6 +33,7 @@ def ask(lane: str) -> None:
     states = attempts.ask(due) if due else {}
     for take in due:
         _heed(take, states.get(take.ref, {}))
+    takes.asked(due)
     dispatch.ring_lane(lane)
 
 
@@ -55,7 +57,8 @@ def _heed(take: Take, said: dict[str, object]) -> None:
     elif state == "fail":
         kind = str(said.get("kind"))
         message = str(said.get("message") or "the provider could not render it")[:500]
-        _settle(take, Outcome(trouble=Trouble(Kind(kind) if kind in list(Kind) else Kind.PERMANENT, message)))
+        trouble = Trouble(Kind(kind) if kind in list(Kind) else Kind.PERMANENT, message)
+        _settle(take, Outcome(trouble=trouble, usd=attempts.usd_of(said)))
     elif take.started and timezone.now() - take.started > settings.RENDER_LIMIT:
         message = f"no result within {settings.RENDER_LIMIT}; the provider may still bill it"
         _settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, message)))
@@ -66,3 +69,10 @@ def _settle(take: Take, outcome: Outcome) -> None:
         flow.settle(take, outcome)
     except StaleError as late:
         log.warning("take_settle_late", take=take.pk, task=take.task_id, reason=str(late))
+    except OperationalError:
+        raise  # the database is away; the claim's lease runs out and the outcome is found again
+    except Exception as error:
+        if outcome.trouble:
+            raise
+        log.exception("take_settle_broke", take=take.pk, task=take.task_id, piece=take.name)
+        flow.settle(take, Outcome(trouble=attempts.broken(take, error), usd=outcome.usd))

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from production.errors import StaleError
 from production.models import StatusChange, Task
+from production.outside import storable
 from production.stages import ERRORS, STAGE, Stage, Status, Verb, target
 
 log = structlog.get_logger(__name__)
@@ -17,7 +18,7 @@ SYSTEM = "system"
 
 def lock(task_id: int) -> Task:
     """The task, its row locked until the transaction ends. Planning and settling takes go through here."""
-    return Task.objects.select_for_update(of=("self",)).select_related("channel").get(pk=task_id)
+    return Task.objects.select_for_update(of=("self",), no_key=True).select_related("channel").get(pk=task_id)
 
 
 @transaction.atomic
@@ -45,7 +46,7 @@ def move(task: Task, verb: Verb, *, by: str, stage: Stage | None = None, reason:
         verb=verb,
         stage=meant.name if meant else "",
         by=by,
-        reason=reason,
+        reason=storable(reason),
         is_error=after in ERRORS,
     )
 
@@ -60,7 +61,7 @@ def note(task: Task, reason: str, *, stage: Stage | None = None, by: str = SYSTE
         verb=StatusChange.NOTE,
         stage=stage.name if stage else "",
         by=by,
-        reason=reason,
+        reason=storable(reason),
         is_error=True,
     )
 

@@ -22,7 +22,7 @@ from production.outside import storable
 
 CHUNK = 2000  # characters a rich text element takes [Notion request limits]
 MOST_CHUNKS = 100  # elements an array takes
-SECONDS = 20  # a read or write takes under one; leases on them are a little longer
+SECONDS = 10  # for each of connecting, sending, waiting, reading: 40 s at most; leases on them are longer
 AGAIN = {409, 429, 500, 502, 503, 504, 529}  # 529 service_overload is like 429
 
 

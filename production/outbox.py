@@ -17,7 +17,7 @@ from production.models import LedgerEntry, StatusChange, Task
 from production.stages import Status
 
 log = structlog.get_logger(__name__)
-LEASE = dt.timedelta(seconds=25)  # longer than the longest write
+LEASE = dt.timedelta(seconds=45)  # longer than the longest write
 LINES = 40  # of the Error Log; the whole history is in the admin
 
 

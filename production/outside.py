@@ -1,12 +1,15 @@
 """Text from outside, made fit for the database: PostgreSQL takes no NUL and no half of a surrogate pair."""
 
+import math
 from typing import Any
 
 
 def storable(value: Any) -> Any:
-    """`value` (anything JSON can say) with each text made storable: NUL goes, half a pair becomes "?"."""
+    """`value` (anything JSON can say), storable: NUL goes, half a pair becomes "?", NaN and Infinity null."""
     if isinstance(value, str):
         return value.replace("\x00", "").encode(errors="replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, list):
         return [storable(item) for item in value]
     if isinstance(value, dict):

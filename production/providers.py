@@ -27,8 +27,17 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 
 def is_own_address(name: str) -> bool:
     """True where the setting `name` points at the vendor itself."""
-    own, used = (urlsplit(table[name]) for table in (settings.OWN_ADDRESSES, settings.ADDRESSES))
-    return (own.scheme, own.netloc) == (used.scheme, used.netloc)
+    return _origin(settings.OWN_ADDRESSES[name]) == _origin(settings.ADDRESSES[name])
+
+
+def is_stand_in(name: str) -> bool:
+    """True only where the setting `name` points at this machine; anything else may be the vendor by another name."""
+    return urlsplit(settings.ADDRESSES[name]).hostname in ("127.0.0.1", "::1", "localhost")
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def is_simulated(piece: Piece) -> bool:

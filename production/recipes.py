@@ -25,21 +25,27 @@ PLAIN = "Full figure, alone, on a plain white background, nothing else in the pi
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one take is made from: `parts` are the script's flags in order, or a callable's facts."""
+    """What one take is made from: a script's flags in order, or a callable's facts.
+
+    `details` are handed over with the facts but make nothing out of date: a mended title buys no new plan, and words
+    changed while a film is on its way upload it no second time.
+    """
 
     kind: str
     prompt: str = ""
     flags: list[Any] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     sources: tuple[Take, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {"flags": self.flags, "env": self.env, "facts": self.facts}
+        return {"flags": self.flags, "env": self.env, "facts": self.facts | self.details}
 
     @cached_property
     def fingerprint(self) -> str:
-        return _digest([self.kind, self.prompt, self.as_json(), sorted(take.pk for take in self.sources)])
+        made_of = [self.kind, self.prompt, self.flags, self.env, self.facts]
+        return _digest([*made_of, sorted(take.pk for take in self.sources)])
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,11 @@ def needs(task: Task, stage: Stage) -> list[Need]:
     ]
 
 
+def is_current(take: Take, need: Need) -> bool:
+    """Made from what the plan and the selected takes say now, or wanted by a person all the same."""
+    return bool(take.overruled_by) or bool(need.recipe and take.fingerprint == need.recipe.fingerprint)
+
+
 def content_hash(task: Task, stage: Stage) -> str:
     """What a yes at this stage's gate binds to: the selected takes, and at the end the words that are published."""
     kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
@@ -110,16 +121,15 @@ def metadata(task: Task) -> dict[str, Any]:
 
 def _plan(shelf: Shelf, position: int) -> Recipe:
     task, channel = shelf.task, shelf.channel
-    facts = {
+    facts = {"topic": task.topic, "story_direction": task.story_direction}
+    details = {
         "title": task.title,
-        "topic": task.topic,
-        "story_direction": task.story_direction,
         "language": channel.language,
         "style": channel.style,
         "clips": channel.clips_per_video,
         "assets": channel.assets_per_video,
     }
-    return Recipe("plan", prompt=task.topic, facts=facts)
+    return Recipe("plan", prompt=task.topic, facts=facts, details=details)
 
 
 def _image(shelf: Shelf, position: int) -> Recipe | None:
@@ -205,7 +215,7 @@ def _upload(shelf: Shelf, position: int) -> Recipe | None:
     sources = shelf.find(("film", 0))
     if sources is None:
         return None
-    return Recipe("upload", shelf.task.title, facts=metadata(shelf.task), sources=sources)
+    return Recipe("upload", details=metadata(shelf.task), sources=sources)
 
 
 RECIPES: dict[str, Callable[[Shelf, int], Recipe | None]] = {

@@ -325,7 +325,7 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, 
         trying=trying,
         others=[shot for shot in shots if shot.url and shot is not shown],
         poster=poster,
-        is_current=bool(shown and is_current(shown.take, need)),
+        is_current=bool(shown and recipes.is_current(shown.take, need)),
         price=again,
     )
 
@@ -336,11 +336,6 @@ def words_of(kind: str, row: Asset | Clip | None) -> str:
         return row.prompt
     names = {"clip": "motion_prompt", "narration": "narration", "sound": "sound_prompt"}
     return str(getattr(row, names[kind])) if row and kind in names else ""
-
-
-def is_current(take: Take, need: Need) -> bool:
-    """Made from what the plan and the selected takes say now, or wanted by a person all the same."""
-    return bool(take.overruled_by) or bool(need.recipe and take.fingerprint == need.recipe.fingerprint)
 
 
 def _row(shelf: recipes.Shelf, need: Need) -> Asset | Clip | None:
@@ -374,7 +369,7 @@ def commitment(
     for need in (need for later in stages for need in recipes.needs(task, later)):
         take = selected.get((need.piece.kind, need.position))
         sources = {(source.kind, source.position) for source in need.recipe.sources} if need.recipe else set()
-        if take is None or sources & to_make or not is_current(take, need):
+        if take is None or sources & to_make or not recipes.is_current(take, need):
             to_make.add((need.piece.kind, need.position))
             usd += price(lanes[need.piece.lane], need.piece.kind)
     return Commitment(stages, usd, len(to_make))

@@ -21,6 +21,7 @@ from typing import Any
 
 from django.conf import settings
 
+from production.errors import StaleError
 from production.outside import storable
 
 MOST_OUTPUT = 1_000_000  # bytes of stdout that are read; a script that says more is cut
@@ -108,9 +109,10 @@ class Run:
         if self.process:
             self.process.wait()
         self._close()
+        code = _exit_code(self.order.folder)
         return Report(
-            code=None if self.timed_out else _exit_code(self.order.folder),
-            timed_out=self.timed_out,
+            code=code,
+            timed_out=self.timed_out and code is None,  # it may have ended by itself just before
             output=self.order.output if self.order.output and self.order.output.is_file() else None,
             stderr=_last_words(self.order),
             events=events(self.order.folder, self.order.secrets),
@@ -129,8 +131,10 @@ def start(order: Order) -> Run:
     order.folder.mkdir(parents=True, exist_ok=True)
     read_end, write_end = os.pipe()
     lock = os.open(order.folder / "alive", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
+        if not _lock(lock) or (order.folder / "pid").exists():
+            os.close(read_end)
+            return Run(order)  # a holder who overslept its lease finds it started already
         python = settings.SCRIPTS_PYTHON or sys.executable
         process = subprocess.Popen(
             ["/bin/sh", "-c", WRAPPER, str(order.folder), python, str(script), *order.flags],
@@ -147,16 +151,23 @@ def start(order: Order) -> Run:
 
 @contextmanager
 def holding(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder as a script would: the kernel drops it when this process dies, however it dies."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Hold the lock of a run folder as a script would: the kernel drops it when this process dies, however it dies.
+
+    Errors: StaleError where somebody else is at it.
+    """
     with (folder / "alive").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _lock(lock.fileno()):
+            raise StaleError(f"{folder.name} is held by somebody else by now")
         yield
 
 
 def is_at_work(folder: Path) -> bool:
     """Whether somebody holds the run folder's lock."""
-    return _is_locked(folder / "alive")
+    try:
+        with (folder / "alive").open("rb") as file:
+            return not _lock(file.fileno())
+    except FileNotFoundError:
+        return False
 
 
 def find(order: Order) -> Run | None:
@@ -223,14 +234,9 @@ def _exit_code(folder: Path) -> int | None:
         return None
 
 
-def _is_locked(path: Path) -> bool:
+def _lock(descriptor: int) -> bool:
     try:
-        file = path.open("rb")
-    except FileNotFoundError:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return True

@@ -4,10 +4,11 @@ One host at a time does it (an advisory lock); doing it twice would change nothi
 """
 
 import datetime as dt
+from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import Q
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -23,6 +24,7 @@ State = Take.State
 LOCK = 7_310_001  # advisory lock number of the sweep
 RING_AGAIN = dt.timedelta(seconds=5)  # a lane that is rung more often only fills the queue
 IDLE = dt.timedelta(seconds=30)  # a running task without a live take for so long has missed its end
+TELL, DELIVER = "production.jobs.tell", "production.jobs.deliver"
 STALE_JOB = dt.timedelta(hours=1)
 
 
@@ -48,21 +50,29 @@ def beat(name: str, cluster_name: str) -> None:
 
 def _round() -> None:
     for lane in Provider.objects.all():
-        _ring_lane(lane)
+        _apart(_ring_lane, lane)
     for channel_id in set(Task.objects.waiting().values_list("channel_id", flat=True)):
-        flow.start_waiting(channel_id)
+        _apart(flow.start_waiting, channel_id)
     for take_id in Take.objects.filter(state=State.UNKNOWN, due_at__lte=timezone.now()).values_list("pk", flat=True):
-        flow.give_up_asking(take_id)
+        _apart(flow.give_up_asking, take_id)
     for task_id in _idle_tasks():
-        flow.advance_by_id(task_id)
-    for job, due in ((intake.JOB, intake.due()), ("production.jobs.tell", outbox.due())):
+        _apart(flow.advance_by_id, task_id)
+    for job, due in ((intake.JOB, intake.due()), (TELL, outbox.due()), (DELIVER, alerts.due())):
         for row in due:
             ring(job, row)
-    for alert in alerts.due():
-        ring("production.jobs.deliver", alert)
-    _remove_old_workspaces()
+    _apart(_remove_old_workspaces)
     Heartbeat.objects.filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
     OrmQ.objects.filter(lock__lt=timezone.now() - STALE_JOB).delete()
+
+
+def _apart(act: Callable[..., object], *about: object) -> None:
+    """What goes wrong with one item is logged and tried again next round; the others must not wait for it."""
+    try:
+        act(*about)
+    except OperationalError:
+        raise  # the database is away: the whole round is
+    except Exception:
+        log.exception("sweep_item_broke", act=getattr(act, "__name__", ""), about=[str(item) for item in about])
 
 
 def _ring_lane(lane: Provider) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from production.errors import Kind, StaleError, Trouble
@@ -20,6 +20,7 @@ from production.providers import is_simulated
 from production.stages import Piece
 
 State = Take.State
+ASK_LIMIT = dt.timedelta(seconds=30)  # a provider that does not answer in this time is asked another time
 
 
 # ---------------------------------------------------------------- planned
@@ -50,7 +51,6 @@ def plan(
         recipe=recipe,
         fingerprint=fingerprint,
         due_at=due_at or timezone.now(),
-        simulated=is_simulated(piece) or any(source.simulated for source in sources),
     )
     take.sources.set(sources)
     return take
@@ -58,18 +58,18 @@ def plan(
 
 def cancel(takes: Iterable[Take]) -> int:
     """Let go of takes that nobody works on; one in flight is settled by whoever holds it."""
-    return (
-        Take.objects.filter(pk__in=[take.pk for take in takes], state__in=[State.WAITING, State.UNKNOWN, State.FAILED])
-        .exclude(state__in=IN_FLIGHT)
-        .update(state=State.CANCELLED, finished=timezone.now())
-    )
+    return Take.objects.filter(
+        pk__in=[take.pk for take in takes], state__in=[State.WAITING, State.UNKNOWN, State.FAILED]
+    ).update(state=State.CANCELLED, finished=timezone.now())
 
 
 # ---------------------------------------------------------------- claimed
 
 
-def claim(take: Take, holder: str) -> None:
+def claim(take: Take, holder: str, *, from_simulated: bool = False) -> None:
     """WAITING -> CLAIMED. Called inside the lane's claim transaction, the take's row locked.
+
+    Whether it is simulated shows now, when it goes to an address, or already in what it is made from.
 
     One that already has the provider's job id is claimed to collect it: that is no new attempt, nothing is bought.
     """
@@ -77,7 +77,8 @@ def claim(take: Take, holder: str) -> None:
     take.state, take.token, take.holder = State.CLAIMED, uuid.uuid4(), holder
     take.host, take.lease_until, take.started = socket.gethostname(), now + settings.LEASE, now
     take.attempt += 0 if take.ref else 1
-    take.save(update_fields=["state", "token", "holder", "host", "lease_until", "started", "attempt"])
+    take.simulated = from_simulated or is_simulated(take.piece)
+    take.save(update_fields=["state", "token", "holder", "host", "lease_until", "started", "attempt", "simulated"])
 
 
 def adopt(take: Take, holder: str) -> None:
@@ -180,7 +181,13 @@ def overrule(take: Take, *, by: str) -> None:
 def ask_later(take: Take) -> bool:
     """Reserve the right to ask about a submitted take; False where another tick was faster."""
     met = Take.objects.filter(pk=take.pk, state=State.SUBMITTED, due_at=take.due_at)
-    return bool(met.update(due_at=timezone.now() + settings.ASK_EVERY))
+    return bool(met.update(due_at=timezone.now() + settings.ASK_EVERY + ASK_LIMIT))
+
+
+def asked(takes: Iterable[Take]) -> None:
+    """The provider has been asked and some are not ready: again after the usual pause."""
+    still = Take.objects.filter(pk__in=[take.pk for take in takes], state=State.SUBMITTED)
+    still.update(due_at=timezone.now() + settings.ASK_EVERY)
 
 
 def line_up_to_collect(take: Take) -> None:
@@ -198,7 +205,8 @@ def heard_of(token: uuid.UUID, ref: str) -> Take | None:
         state=State.SUBMITTED, ref=ref, due_at=timezone.now(), error="", error_kind=""
     ):
         return take
-    same.filter(state=State.FAILED, error_kind=Kind.UNKNOWN).update(ref=ref)  # a retry collects it, and buys nothing
+    # Whoever holds the claim, or retries what failed as unknown, finds the id there and buys nothing.
+    same.filter(Q(state=State.CLAIMED) | Q(state=State.FAILED, error_kind=Kind.UNKNOWN)).update(ref=ref)
     return None
 
 
@@ -207,6 +215,12 @@ def retry(take: Take, *, keep_ref: bool = True) -> None:
     Take.objects.filter(pk=take.pk, state__in=[State.FAILED, State.UNKNOWN]).update(
         state=State.WAITING, ref=take.ref if keep_ref else "", tries=0, due_at=timezone.now(), finished=None
     )
+
+
+def discard(task: Task) -> None:
+    """Nothing that was made counts any more; all of it is kept."""
+    idle = task.takes.exclude(state__in=IN_FLIGHT)
+    idle.update(state=State.CANCELLED, selected=False)
 
 
 def hurry(task: Task) -> None:

@@ -7,6 +7,8 @@
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -64,11 +66,9 @@ def remove(task: Task) -> None:
     shutil.rmtree(folder(task), ignore_errors=True)
 
 
-def scratch() -> Path:
-    """A folder for a run that belongs to no take."""
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for runs that belong to no take; gone afterwards."""
     settings.WORKSPACE_ROOT.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=".ask-", dir=settings.WORKSPACE_ROOT))
-
-
-def forget(scratch_folder: Path) -> None:
-    shutil.rmtree(scratch_folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".ask-", dir=settings.WORKSPACE_ROOT, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

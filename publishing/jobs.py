@@ -12,7 +12,7 @@ from google.auth.exceptions import RefreshError
 from production import workspace
 from production.errors import Kind, Trouble
 from production.models import Take, Task
-from production.providers import is_own_address
+from production.providers import is_stand_in
 from publishing import tokens, youtube
 from publishing.models import Upload, YouTubeAccount
 from publishing.youtube import CHUNK, SessionGoneError, YouTube
@@ -48,7 +48,7 @@ def land(take: Take) -> None:
 
 def _refuse_simulated(task: Task) -> None:
     """Rehearsed or mixed work never reaches the real YouTube."""
-    if is_own_address("YOUTUBE_BASE_URL") and task.takes.filter(selected=True, simulated=True).exists():
+    if not is_stand_in("YOUTUBE_BASE_URL") and task.takes.filter(selected=True, simulated=True).exists():
         raise Trouble(Kind.PERMANENT, "Parts of this video are simulated: it can't be published on the real YouTube")
 
 
@@ -70,10 +70,17 @@ def _check_channel(client: YouTube, account: YouTubeAccount) -> None:
 
 
 def _row(take: Take) -> Upload:
+    """The film's one upload: another take of it goes on where the last one was, and never begins a second video."""
     film = take.sources.get(kind="film")
-    row, _ = Upload.objects.get_or_create(
-        take=take,
-        defaults={"task": take.task, "film": film, "size": film.size or 0, "privacy": take.recipe["facts"]["privacy"]},
+    row, _ = Upload.objects.update_or_create(
+        film=film,
+        defaults={"take": take},
+        create_defaults={
+            "take": take,
+            "task": take.task,
+            "size": film.size or 0,
+            "privacy": take.recipe["facts"]["privacy"],
+        },
     )
     return row
 

@@ -32,9 +32,9 @@ class Upload(models.Model):
     """One film on its way to YouTube. The session is stored before the first byte and asked before any byte is sent
     again, so that a crash at any point never makes a second video (FR63)."""
 
-    take = models.OneToOneField(Take, on_delete=models.PROTECT, related_name="upload")
+    film = models.OneToOneField(Take, on_delete=models.PROTECT, related_name="upload", help_text="Goes up once.")
+    take = models.ForeignKey(Take, on_delete=models.PROTECT, related_name="+", help_text="Who is at it, or was last.")
     task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="uploads")
-    film = models.ForeignKey(Take, on_delete=models.PROTECT, related_name="+")
     session_uri = SecretTextField(blank=True, default="", editable=False)
     size = models.PositiveBigIntegerField(help_text="Bytes.")
     sent = models.PositiveBigIntegerField(default=0, help_text="Bytes that YouTube has stored.")

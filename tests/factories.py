@@ -24,6 +24,7 @@ from PIL import Image
 from channels_app.models import Channel
 from production import lifecycle, recipes, takes, workspace
 from production.models import Asset, Clip, LedgerEntry, Take, Task
+from production.providers import is_simulated
 from production.recipes import Need, Recipe
 from production.stages import ERRORS, PIECE, STAGE, STAGES, Stage, Status, Verb
 
@@ -144,6 +145,7 @@ def make_take(
         fingerprint=recipe.fingerprint,
         sources=recipe.sources,
     )
+    words.setdefault("simulated", is_simulated(PIECE[kind]) or any(source.simulated for source in recipe.sources))
     if state == State.DONE:
         words = _finished(take, words.get("seconds")) | words
         if words["selected"]:

@@ -1,7 +1,9 @@
 """A take is one generation of one piece; a lane is a provider account's capacity."""
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -34,6 +36,27 @@ class Provider(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Each paid kind has a price: without one its caps and write-off limit would mean nothing."""
+        prices = self.prices if isinstance(self.prices, dict) else {}
+        wrong = [kind for kind in paid_kinds(self.name) if not _is_price(prices.get(kind))]
+        wrong += [kind for kind, price in prices.items() if not _is_price(price) and kind not in wrong]
+        if wrong:
+            raise ValidationError(
+                {"prices": f'Say what {", ".join(wrong)} costs, like {{"{wrong[0]}": "0.42"}}, in USD.'}
+            )
+
+
+def paid_kinds(lane: str) -> list[str]:
+    return [piece.kind for piece in PIECES if piece.lane == lane and piece.paid]
+
+
+def _is_price(value: Any) -> bool:
+    try:
+        return 0 <= Decimal(str(value)) < 1000
+    except InvalidOperation:
+        return False
 
 
 class TakeQuerySet(models.QuerySet["Take"]):

@@ -275,6 +275,7 @@ def test_adopt_leaves_a_call_alone_that_is_still_at_work(settings: Settings):
     """A plan may be silent for longer than a lease; who adopted it meanwhile would buy it again."""
     settings.LEASE = dt.timedelta(0)
     take = claim("plan", Status.GENERATING_ASSETS)
+    workspace.run_folder(take).mkdir(parents=True)
     with runner.holding(workspace.run_folder(take)):
         assert dispatch.adopt("planning", 1) == []
     assert dispatch.adopt("planning", 1) == [take]

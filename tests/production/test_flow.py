@@ -63,7 +63,8 @@ def settle(take: Take, trouble: Trouble | None = None, **words: Any) -> Take:
         path = workspace.run_folder(take) / f"{take.kind}{take.piece.suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"whole")
-        words = {"output": path, "usd": Decimal("0.02")}
+        sha256, size = workspace.fingerprint(path)
+        words = {"output": path, "usd": Decimal("0.02"), "sha256": sha256, "size": size}
     flow.settle(take, Outcome(trouble=trouble, **words))
     return fresh(take)
 
@@ -395,25 +396,15 @@ def test_render_failure_in_odd_words_is_permanent(said):
     assert (fresh(take).state, take.error_kind) == (State.FAILED, "permanent")
 
 
-def test_render_without_end_becomes_unknown_and_a_late_call_back_saves_it(settings):
+def test_render_without_end_waits_for_a_person_and_a_retry_asks_once_more(settings):
     take = render()
     Take.objects.update(started=timezone.now() - settings.RENDER_LIMIT - HOUR)
     jobs._heed(fresh(take), {})
-    assert fresh(take).state == State.UNKNOWN
+    assert fresh(take).state == State.FAILED
     assert "may still bill it" in take.error
-    assert takes.heard_of(take.token, "job-1")
-    assert fresh(take).state == State.SUBMITTED
-
-
-def test_render_that_was_written_off_is_made_again_not_collected(settings):
-    take = render()
-    take.lane.write_off_usd = 1
-    take.lane.save()
-    Take.objects.update(started=timezone.now() - settings.RENDER_LIMIT - HOUR)
-    jobs._heed(fresh(take), {})
-    Take.objects.update(due_at=timezone.now())
-    flow.give_up_asking(take.pk)
-    assert (fresh(take).state, take.ref) == (State.WAITING, "")
+    assert take.ledger.get().state == LedgerEntry.State.UNKNOWN
+    takes.retry(take)
+    assert (fresh(take).state, take.ref) == (State.WAITING, "job-1")
 
 
 def test_render_that_cannot_be_fetched_keeps_its_job_and_its_cost(do):

@@ -254,11 +254,9 @@ def test_write_is_whole(tmp_path):
 
 
 def test_scratch_is_forgotten():
-    folder = workspace.scratch()
-    (folder / "x").write_text("x")
-    workspace.forget(folder)
+    with workspace.scratch() as folder:
+        (folder / "x").write_text("x")
     assert not folder.exists()
-    workspace.forget(folder)
 
 
 def test_remove_what_is_not_there():

@@ -215,4 +215,5 @@ def test_land_again_replaces_the_rows():
 def test_plan_of_a_channel_asks_for_its_numbers():
     task = make_task(Status.GENERATING_ASSETS, channel=make_channel(clips_per_video=7, assets_per_video=9, style="Ink"))
     (need,) = recipes.needs(task, STAGE["assets"])
-    assert (need.recipe.facts["clips"], need.recipe.facts["assets"], need.recipe.facts["style"]) == (7, 9, "Ink")
+    facts = need.recipe.as_json()["facts"]
+    assert (facts["clips"], facts["assets"], facts["style"]) == (7, 9, "Ink")

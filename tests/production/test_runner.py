@@ -161,6 +161,9 @@ def test_watch_ends_a_script_that_hangs_and_its_children(scripts: Scripts, tmp_p
     (ended,) = runner.watch([started], seconds=20, beat=lambda: None, every=0.02)
     report = ended.report()
     assert (report.code, report.timed_out, report.output) == (None, True, None)
+    deadline = time.monotonic() + 5
+    while is_running(child) and time.monotonic() < deadline:  # SIGKILL is sent to all at once, and they end one by one
+        time.sleep(0.01)
     assert not is_running(child)
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from production import takes
+from production import dispatch, takes
 from production.errors import Kind, StaleError, Trouble
 from production.models import Take, Task
 from production.recipes import Recipe
@@ -62,17 +62,21 @@ def test_plan_due_later():
 
 
 @pytest.mark.parametrize(
-    ("address", "simulated"), [("https://generativelanguage.googleapis.com", False), ("http://127.0.0.1:1", True)]
+    ("address", "simulated"), [("https://generativelanguage.googleapis.com:443", False), ("http://127.0.0.1:1", True)]
 )
-def test_plan_marks_what_does_not_come_from_the_vendor(settings, address, simulated):
+def test_claim_marks_what_will_not_come_from_the_vendor(settings, address, simulated):
+    """The address counts that the call goes to, not the one that was set when it was planned."""
+    take = planned()
     settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": address}
-    assert planned().simulated is simulated
+    (claimed,) = dispatch.claim("images", 1)
+    assert (claimed, claimed.simulated) == (take, simulated)
 
 
-def test_plan_inherits_the_mark_of_its_sources(settings):
+def test_claim_inherits_the_mark_of_its_sources():
     task = make_task(Status.GENERATING_COMPOSITES)
     image = make_take(task, "image", 1, simulated=True)
-    composite = make_take(task, "composite", 1, recipe=Recipe("composite", sources=(image,)), state=State.WAITING)
+    make_take(task, "composite", 1, recipe=Recipe("composite", sources=(image,)), state=State.WAITING, simulated=False)
+    (composite,) = dispatch.claim("ffmpeg", 1)
     assert composite.simulated
     assert list(composite.sources.all()) == [image]
 

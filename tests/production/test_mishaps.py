@@ -1,0 +1,224 @@
+"""Mishaps that a strict reviewer thought of: each was a way to pay twice, publish twice, or stand still in silence."""
+
+import threading  # noqa: TID251 - two at once
+import uuid
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+
+import publishing.jobs
+from production import (
+    decisions,
+    dispatch,
+    flow,
+    intake,
+    jobs,
+    lifecycle,
+    recipes,
+    review,
+    runner,
+    sweep,
+    takes,
+    workspace,
+)
+from production.attempts import Outcome
+from production.errors import Kind, Trouble
+from production.models import Alert, LedgerEntry, Provider, Take, Task
+from production.runner import Order
+from production.stages import STAGE, Status, Verb
+from tests.factories import make_channel, make_operator, make_production, make_take, make_task
+
+pytestmark = pytest.mark.django_db
+State = Take.State
+
+
+def advanced(status: Status, **words) -> Task:
+    task = make_production(status, **words)
+    with transaction.atomic():
+        flow.advance(lifecycle.lock(task.pk))
+    return task
+
+
+def fresh(row):
+    row.refresh_from_db()
+    return row
+
+
+def whole(take: Take) -> Outcome:
+    path = workspace.run_folder(take) / f"{take.kind}{take.piece.suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    sha256, size = workspace.fingerprint(path)
+    return Outcome(output=path, sha256=sha256, size=size, result={"id": "a", "url": "https://x/a", "status": {}})
+
+
+def test_words_edited_during_the_upload_upload_it_no_second_time():
+    task = advanced(Status.UPLOADING)
+    (take,) = dispatch.claim("upload", 1)
+    Task.objects.filter(pk=task.pk).update(title="Typo mended")
+    flow.settle(take, whole(take))
+    assert fresh(task).status == Status.PUBLISHED
+    assert task.takes.filter(kind="upload").count() == 1
+
+
+def test_mended_title_buys_no_new_plan():
+    task = make_production(Status.ASSETS_READY, assets=6)
+    Task.objects.filter(pk=task.pk).update(title="Typo mended")
+    decisions.redo(task, [("image", 3)], by="bob")
+    assert list(task.takes.filter(state=State.WAITING).values_list("kind", "position")) == [("image", 3)]
+
+
+def test_old_yes_to_the_same_content_does_not_shut_the_gate():
+    """Approved, sent back, another clip made, the old one picked again: the reviewer can still say yes."""
+    task = make_production(Status.VIDEO_READY)
+    clip = task.takes.get(kind="clip", position=1)
+    decisions.approve(task, by="anna")
+    decisions.send_back(fresh(task), "composites", by="anna")
+    for verb, stage in [(Verb.START, "composites"), (Verb.FINISH, "composites"), (Verb.START, "video")]:
+        lifecycle.move(task := fresh(task), verb, stage=STAGE[stage], by="tests")
+    make_take(task, "clip", 1)
+    lifecycle.move(fresh(task), Verb.FINISH, stage=STAGE["video"], by="tests")
+    decisions.pick(task, clip, by="bob")
+    decisions.approve(task, by="bob")
+    assert fresh(task).status == Status.VIDEO_APPROVED
+
+
+def test_error_of_ours_is_said_and_stops_the_stage_once(monkeypatch: pytest.MonkeyPatch):
+    def broken(take, beat):
+        raise KeyError("id")
+
+    monkeypatch.setattr(publishing.jobs, "upload", broken)
+    task = advanced(Status.UPLOADING)
+    jobs.work("upload")
+    assert fresh(task).status == Status.UPLOAD_ERROR
+    assert "KeyError" in task.takes.get(kind="upload").error
+    assert Alert.objects.filter(task=task).count() == 1
+
+
+def test_result_that_the_database_refuses_is_trouble_not_a_loop(monkeypatch: pytest.MonkeyPatch):
+    task = advanced(Status.UPLOADING)
+    (take,) = dispatch.claim("upload", 1)
+    jobs._settle(take, Outcome(output=whole(take).output, sha256="x" * 99, size=2))
+    assert fresh(task).status == Status.UPLOAD_ERROR
+
+
+def test_unknown_purchase_is_not_repeated_by_sending_back():
+    task = make_production(Status.VIDEO_ERROR, failed="video")
+    first, second = recipes.needs(task, STAGE["video"])
+    take = make_take(
+        task, "clip", 1, recipe=first.recipe, state=State.FAILED, selected=False, error_kind=Kind.UNKNOWN, attempt=1
+    )
+    make_take(task, "clip", 2, recipe=second.recipe)
+    decisions.send_back(task, "video", by="bob")
+    flow.start_waiting(task.channel_id)
+    assert (fresh(task).status, fresh(take).state) == (Status.VIDEO_ERROR, State.FAILED)
+
+
+def test_script_is_started_once_even_by_a_holder_who_overslept(tmp_path: Path, settings):
+    settings.SCRIPTS_DIR = tmp_path
+    (tmp_path / "pay.py").write_text(f"open({str(tmp_path / 'calls')!r}, 'a').write('paid ')")
+    order = Order("pay.py", [], {}, {}, tmp_path / "run", None, 20)
+    runner.start(order).report()
+    assert runner.start(order).report().code == 0
+    assert (tmp_path / "calls").read_text() == "paid "
+
+
+def test_claim_and_start_do_not_deadlock(committed: None):
+    """Both lock their own row and refer to the other's; PostgreSQL checks references at commit."""
+    channel = make_channel()
+    with transaction.atomic():
+        flow.advance(lifecycle.lock(make_production(Status.GENERATING_ASSETS, channel=channel).pk))
+    make_task(Status.QUEUED, channel=channel)
+    meet, errors = threading.Barrier(2), []
+
+    def together(act):
+        try:
+            with transaction.atomic():
+                act()
+                meet.wait(5)
+        except OperationalError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    acts = [lambda: dispatch.claim("planning", 4), lambda: flow.start_waiting(channel.pk)]
+    threads = [threading.Thread(target=together, args=[act]) for act in acts]
+    [thread.start() for thread in threads]
+    [thread.join(15) for thread in threads]
+    assert errors == []
+
+
+def test_sweep_goes_on_behind_an_item_that_breaks(monkeypatch: pytest.MonkeyPatch):
+    def broken(channel_id):
+        raise RuntimeError("one channel's own fault")
+
+    task = make_production(Status.GENERATING_VIDEO)
+    take = make_take(task, "clip", 1, state=State.UNKNOWN, selected=False, due_at=timezone.now(), error="lost")
+    make_task(Status.QUEUED)
+    monkeypatch.setattr(flow, "start_waiting", broken)
+    assert sweep.tick()
+    assert fresh(take).state != State.UNKNOWN
+
+
+def test_callback_during_the_claim_is_kept():
+    """The worker is dead and nobody has adopted yet: the job id must not get lost."""
+    task = make_production(Status.GENERATING_VIDEO)
+    lease = {"token": uuid.uuid4(), "lease_until": timezone.now(), "selected": False}
+    take = make_take(task, "clip", 1, state=State.CLAIMED, **lease)
+    takes.heard_of(take.token, "job-1")
+    assert fresh(take).ref == "job-1"
+    flow.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "its process was killed")))
+    assert (fresh(take).state, take.ref) == (State.SUBMITTED, "job-1")
+
+
+def test_failed_render_that_was_billed_is_booked():
+    task = make_production(Status.GENERATING_VIDEO)
+    take = make_take(task, "clip", 1, state=State.SUBMITTED, ref="job-1", selected=False, attempt=1)
+    LedgerEntry.objects.create(
+        take=take, attempt=1, channel=task.channel, lane_id="video", state="submitted", intended_usd="0.42"
+    )
+    jobs._heed(fresh(take), {"state": "fail", "kind": "permanent", "message": "no", "usd": 0.42})
+    assert (take.ledger.get().state, float(take.ledger.get().actual_usd)) == ("settled", 0.42)
+
+
+def test_paused_lane_still_collects_what_is_paid_for():
+    task = make_production(Status.GENERATING_VIDEO)
+    make_take(task, "clip", 1, state=State.WAITING, ref="job-1", selected=False)
+    make_take(task, "clip", 2, state=State.WAITING, selected=False)
+    Provider.objects.filter(pk="video").update(paused=True)
+    assert [take.position for take in dispatch.claim("video", 5)] == [1]
+
+
+def test_event_of_a_person_beside_our_own_is_read():
+    assert intake._author([{"type": "bot"}, {"type": "person"}]) == "person"
+    assert intake._author([{"type": "bot"}]) == "bot"
+    assert intake._author("junk") == ""
+
+
+def test_reason_with_a_nul_is_stored_without_it(client):
+    client.force_login(make_operator())
+    task = make_production(Status.ASSETS_READY)
+    words = {"verb": "reject", "reason": "too\x00dark", "seen": review.seen(task)}
+    assert client.post(f"/admin/production/task/{task.pk}/review/", words).status_code == 302
+    assert task.changes.last().reason == "toodark"
+
+
+@pytest.mark.parametrize(
+    "prices", [{"image": "abc"}, {"image": "NaN"}, {"image": -1}, {}, [], {"image": "1", "x": "y"}]
+)
+def test_lane_prices_that_mean_nothing_are_refused(prices):
+    lane = Provider.objects.get(pk="images")
+    lane.prices = prices
+    with pytest.raises(ValidationError):
+        lane.full_clean()
+
+
+def test_row_queued_again_for_another_channel_begins_anew():
+    task = make_production(Status.ASSETS_READY)
+    decisions.cancel(task, by="x")
+    takes.discard(task)
+    assert not task.takes.filter(selected=True).exists()
+    assert set(task.takes.values_list("state", flat=True)) == {State.CANCELLED}
