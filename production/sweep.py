@@ -22,7 +22,6 @@ from production.stages import RUNNING, Status
 log = structlog.get_logger(__name__)
 State = Take.State
 LOCK = 7_310_001  # advisory lock number of the sweep
-RING_AGAIN = dt.timedelta(seconds=5)  # a lane that is rung more often only fills the queue
 IDLE = dt.timedelta(seconds=30)  # a running task without a live take for so long has missed its end
 TELL, DELIVER = "production.jobs.tell", "production.jobs.deliver"
 STALE_JOB = dt.timedelta(hours=1)
@@ -82,7 +81,8 @@ def _ring_lane(lane: Provider) -> None:
     to_do = Q(state=State.WAITING, due_at__lte=now) | Q(state=State.CLAIMED, lease_until__lte=now)
     jobs = [(dispatch.WORK, to_do), (dispatch.ASK, Q(state=State.SUBMITTED, due_at__lte=now))]
     due = [job for job, condition in jobs if takes.filter(condition).exists()]
-    rested = Q(rung_at=None) | Q(rung_at__lte=now - RING_AGAIN)
+    # A lane that is rung with every round only fills the queue.
+    rested = Q(rung_at=None) | Q(rung_at__lte=now - dt.timedelta(seconds=2 * settings.SWEEP_SECONDS))
     if due and Provider.objects.filter(rested, pk=lane.pk).update(rung_at=now):
         for job in due:
             ring(job, lane.pk, cluster=cluster(lane.pk))

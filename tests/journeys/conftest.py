@@ -23,7 +23,7 @@ from production.stages import ERRORS, REVIEWS, Stage, Status
 
 LIMIT = 150  # seconds a journey may take on a busy machine; 25 s is usual
 QUICK = {
-    "LEASE_SECONDS": "2",
+    "LEASE_SECONDS": "1",
     "SWEEP_SECONDS": "0.3",
     "ASK_SECONDS": "1",
     "RETRY_MINUTES": "0.02,0.02,0.02,0.02",
