@@ -21,7 +21,7 @@ from production.errors import Kind
 from production.models import Take, Task
 from production.stages import ERRORS, REVIEWS, Stage, Status
 
-LIMIT = 150  # seconds a journey may take on a busy machine; 25 s is usual
+LIMIT = 60  # seconds that one step of a journey may take on a busy machine; 10 s is long
 QUICK = {
     "LEASE_SECONDS": "1",
     "SWEEP_SECONDS": "0.3",
