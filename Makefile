@@ -39,7 +39,7 @@ run: $(installed) ## the same stack, staying up for you; PORT=8000; keys in .env
 test: $(installed) ## all tests on two cores, with coverage
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		echo "Chromium is not installed: the browser tests are skipped."
-	@$(sealed) $(python) -m pytest -n 2 --cov --cov-report= $(ARGS)
+	@$(sealed) $(python) -m pytest -n 2 --dist worksteal --cov --cov-report= $(ARGS)
 	@$(bin)/coverage report --skip-covered --fail-under=80
 	@$(bin)/coverage report --include=$(crucial) --fail-under=100
 
