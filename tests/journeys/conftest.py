@@ -114,7 +114,7 @@ class Journey:
 
 @pytest.fixture
 def journey(
-    transactional_db: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    committed: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Journey]]:
     """`journey(clips=2, **settings)` starts a stack; it is ended with the test, whatever happened."""
     monkeypatch.setattr(supervisor_module, "STEADY", 1.0)  # seconds: a test that kills often is not made to wait

@@ -10,7 +10,7 @@ from production.models import LedgerEntry, Take, Task
 from production.stages import STAGES, Stage, Status
 from tests.journeys.conftest import Journey
 
-pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 
 SLOW = {"text": 1.0, "image": 1.0, "render": 2.0, "narration": 1.0, "sound": 1.0}  # seconds, so that a kill meets them
 

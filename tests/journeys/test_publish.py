@@ -13,7 +13,7 @@ from production.stages import STAGES, Status, Verb
 from tests.journeys.conftest import Journey
 from tests.media import loudness
 
-pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 
 S = Status
 WAY = [
