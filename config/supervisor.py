@@ -304,8 +304,17 @@ def _reap(others: set[int]) -> None:
     with contextlib.suppress(ChildProcessError):
         while dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if dead.si_pid in others:
+                _reap_behind(others)  # it would be named again and again
                 break
             os.waitpid(dead.si_pid, 0)
+
+
+def _reap_behind(others: set[int]) -> None:
+    """The same by looking at every child: milliseconds, so only where somebody else's dead stands in the way."""
+    for process in psutil.Process().children():
+        if process.pid not in others and _is_zombie(process):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process.pid, os.WNOHANG)
 
 
 def _signal_group(leader: int, number: int) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from config import devpg, supervisor
+from config import supervisor as supervisor_module
 from config.supervisor import StartError, Supervisor
 from tests.config.processes import alive_with, python, wait_until
 
@@ -106,6 +107,19 @@ def test_tick_collects_adopted_zombies(children: Supervisor, mark: str) -> None:
     (orphan,) = [p for p in alive_with(mark) if p.ppid() == os.getpid() and p.pid != child.process.pid]
     orphan.kill()
     children.run(lambda: not orphan.is_running())
+
+
+def test_tick_collects_zombies_behind_somebody_elses(children: Supervisor, mark: str) -> None:
+    """The one that is named first is not ours to collect, and must not keep the others from being collected."""
+    other = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    supervisor_module._reap({other.pid})
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    supervisor_module._reap({other.pid})
+    assert dead.pid not in {process.pid for process in psutil.Process().children()}
+    assert other.wait() == 0
+    dead.returncode = 0
 
 
 def test_exit_ends_orphans_with_sessions_of_their_own(tmp_path: Path, mark: str) -> None:
