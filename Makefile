@@ -36,12 +36,17 @@ demo: $(installed) ## one video from Notion row to YouTube against local stand-i
 run: $(installed) ## the same stack, staying up for you; PORT=8000; keys in .env turn single vendors real
 	@$(python) -m config.run $${PORT:+--port "$$PORT"}
 
-test: $(installed) ## all tests on two cores, with coverage
+# Tracing every script, sandbox and browser process costs half as much time again: CI pays it, and so may you (CI=1).
+measured := $(if $(CI),--cov --cov-report=)
+
+test: $(installed) ## all tests on two cores; CI=1 measures coverage too
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		echo "Chromium is not installed: the browser tests are skipped."
-	@$(sealed) $(python) -m pytest -n 2 --dist worksteal --cov --cov-report= $(ARGS)
+	@$(sealed) $(python) -m pytest -n 2 --dist worksteal $(measured) $(ARGS)
+ifdef CI
 	@$(bin)/coverage report --skip-covered --fail-under=80
 	@$(bin)/coverage report --include=$(crucial) --fail-under=100
+endif
 
 lint: $(installed) types ## format, rules, types, imports, migrations, deploy check
 	@$(bin)/ruff format --check .
