@@ -138,7 +138,7 @@ class CurrentTransaction(Func):
 
 
 class StatusChange(models.Model):
-    """One line of a task's history, and what the outbox still has to tell Notion.
+    """One line of a task's history; `Task.tell_at` is what Notion still has to hear.
 
     A line whose `before` and `after` are alike moved nothing: a yes at a gate that has no status of its own, or a
     note for the Error Log ("clip 5: moderation refused it; attempt 2 of 5, next at 14:05").

@@ -1,6 +1,8 @@
 """Scripts of the tests' own, the sandbox's vendors, and people who look at the admin."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -31,3 +33,14 @@ def looker_client(client: Client) -> Client:
     """Logged in as staff that may look at tasks and decide nothing."""
     client.force_login(make_staff("view_task", username="luis"))
     return client
+
+
+@pytest.fixture
+def do(django_capture_on_commit_callbacks: Any) -> Callable[..., Any]:
+    """Calls, then lets happen what waits for the commit."""
+
+    def call(function: Callable[..., Any], *args: Any, **words: Any) -> Any:
+        with django_capture_on_commit_callbacks(execute=True):
+            return function(*args, **words)
+
+    return call

@@ -1,7 +1,6 @@
 """What people decide: yes, no, that one again, from here, back there, enough."""
 
 import datetime as dt
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,15 +20,6 @@ GATES = [stage for stage in STAGES if stage.review]
 @pytest.fixture(autouse=True)
 def at_once(settings) -> None:
     settings.UNDO = dt.timedelta()
-
-
-@pytest.fixture
-def do(django_capture_on_commit_callbacks) -> Callable[..., Any]:
-    def call(function: Callable[..., Any], *args: Any, **words: Any) -> Any:
-        with django_capture_on_commit_callbacks(execute=True):
-            return function(*args, **words)
-
-    return call
 
 
 def at_gate(stage: Stage, **words: Any) -> Task:

@@ -1,7 +1,6 @@
 """Tasks move along: stages begin when a slot is free, go on while pieces lack, end once, and stop at gates."""
 
 import datetime as dt
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -25,17 +24,6 @@ HOUR = dt.timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def at_once(settings) -> None:
     settings.UNDO = dt.timedelta()
-
-
-@pytest.fixture
-def do(django_capture_on_commit_callbacks) -> Callable[..., Any]:
-    """Calls, then lets happen what waits for the commit."""
-
-    def call(function: Callable[..., Any], *args: Any, **words: Any) -> Any:
-        with django_capture_on_commit_callbacks(execute=True):
-            return function(*args, **words)
-
-    return call
 
 
 def fresh(row: Any) -> Any:
