@@ -197,6 +197,7 @@ def end_descendants(spared: set[psutil.Process], say: Say = say_on_stderr) -> No
         told |= left
         time.sleep(PAUSE / 5)
         _reap({process.pid for process in spared})
+    _reap({process.pid for process in spared})  # who died after the last round was not seen as left
 
 
 def answers(address: str) -> bool:
