@@ -42,7 +42,7 @@ measured := $(if $(CI),--cov --cov-report=)
 test: $(installed) ## all tests on two cores; CI=1 measures coverage too
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		echo "Chromium is not installed: the browser tests are skipped."
-	@$(sealed) $(python) -m pytest -n 2 --dist worksteal $(measured) $(ARGS)
+	@$(sealed) $(python) -m pytest -n 3 --dist load --maxschedchunk 1 $(measured) $(ARGS)
 ifdef CI
 	@$(bin)/coverage report --skip-covered --fail-under=80
 	@$(bin)/coverage report --include=$(crucial) --fail-under=100

@@ -10,7 +10,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from production.providers import LANE_ADDRESSES, is_own_address
+from production.providers import LANE, is_own_address
 from production.recipes import RECIPES
 from production.stages import PIECES
 
@@ -60,7 +60,7 @@ def keys_are_set(**kwargs: Any) -> list[CheckMessage]:
     """A lane that goes to the real vendor needs that vendor's key."""
     wanted = {"NOTION_API_KEY"} if is_own_address("NOTION_BASE_URL") else set()
     for piece in PIECES:
-        if all(is_own_address(name) for name in LANE_ADDRESSES.get(piece.lane, ())):
+        if all(is_own_address(name) for name in LANE[piece.lane].addresses):
             wanted |= set(piece.secrets)
     return [
         checks.Warning(f"{name} is empty.", hint="Set it, or every take that needs it will fail.", id="production.W001")

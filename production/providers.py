@@ -1,8 +1,12 @@
 """What each vendor is to us: whether its address is its own, what it costs, when to try it again."""
 
 import datetime as dt
+import os
 import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -13,16 +17,37 @@ from production.errors import Kind, Trouble
 from production.models import Provider
 from production.stages import Piece
 
-# The addresses that a lane's takes come from; a lane that is not here works on this machine.
-LANE_ADDRESSES = {
-    "planning": ["GEMINI_BASE_URL"],
-    "images": ["GEMINI_BASE_URL"],
-    "video": ["KIE_BASE_URL", "KIE_UPLOAD_URL"],
-    "voice": ["ELEVENLABS_BASE_URL"],
-    "upload": ["YOUTUBE_BASE_URL"],
-}
-CLUSTERS = {"ffmpeg": "cpu", "upload": "cpu"}  # every other lane waits on vendors: cluster "calls"
+
+@dataclass(frozen=True)
+class Lane:
+    """A provider account's capacity as a new installation begins with it; operators edit the row of that name.
+
+    `prices` are upper bounds in USD a take (November 2026). A lane without `addresses` works on this machine.
+    """
+
+    name: str
+    concurrency: int
+    addresses: tuple[str, ...] = ()
+    prices: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = "calls"
+
+
+LANES = (
+    Lane("planning", 4, ("GEMINI_BASE_URL",), {"plan": "0.02"}),
+    Lane("images", 12, ("GEMINI_BASE_URL",), {"image": "0.0336"}),
+    Lane("video", 8, ("KIE_BASE_URL", "KIE_UPLOAD_URL"), {"clip": "0.42"}),
+    Lane("voice", 6, ("ELEVENLABS_BASE_URL",), {"narration": "0.05", "sound": "0.10"}),
+    Lane("ffmpeg", os.cpu_count() or 2, cluster="cpu"),
+    Lane("upload", 2, ("YOUTUBE_BASE_URL",), cluster="cpu"),
+)
+LANE = {lane.name: lane for lane in LANES}
 PACIFIC = ZoneInfo("America/Los_Angeles")
+
+
+def open_lanes(**signal: Any) -> None:
+    """After every migrate: a row for each lane that has none yet."""
+    rows = [Provider(name=lane.name, concurrency=lane.concurrency, prices=dict(lane.prices)) for lane in LANES]
+    Provider.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def is_own_address(name: str) -> bool:
@@ -42,11 +67,11 @@ def _origin(address: str) -> tuple[str, str | None, int | None]:
 
 def is_simulated(piece: Piece) -> bool:
     """True where a take of this piece does not come from the vendor itself."""
-    return not all(is_own_address(name) for name in LANE_ADDRESSES.get(piece.lane, []))
+    return not all(is_own_address(name) for name in LANE[piece.lane].addresses)
 
 
 def cluster(lane: str) -> str:
-    return CLUSTERS.get(lane, "calls")
+    return LANE[lane].cluster
 
 
 def price(lane: Provider, kind: str) -> Decimal:

@@ -1,16 +1,16 @@
-"""What every test stands on: its own workspaces, nobody's static files, and the lanes."""
+"""What every test stands on: its own workspaces and nobody's static files."""
 
-import importlib
 from pathlib import Path
 
 import pytest
-from django.apps import apps
 from django.conf import settings as django_settings
 from pytest_django import Settings
 
-from production.models import Provider
 
-LANES = importlib.import_module("production.migrations.0002_lanes")
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Journeys wait more than they work: begun first, they run beside everything else."""
+    items.sort(key=lambda item: item.get_closest_marker("journey") is None)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -23,10 +23,3 @@ def static_root(tmp_path_factory: pytest.TempPathFactory) -> None:
 def workspace_root(tmp_path: Path, settings: Settings) -> None:
     """Takes of this test go with it."""
     settings.WORKSPACE_ROOT = tmp_path / "workspaces"
-
-
-@pytest.fixture
-def committed(transactional_db: None) -> None:
-    """Commits are real, and the lanes are there although the test before was flushed away."""
-    if not Provider.objects.exists():
-        LANES.open_lanes(apps, None)

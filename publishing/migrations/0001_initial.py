@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('channels', '0001_initial'),
-        ('production', '0002_lanes'),
+        ('production', '0001_initial'),
     ]
 
     operations = [

@@ -60,7 +60,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def context(chromium: Browser, live_server: LiveServer, committed: None) -> Iterator[BrowserContext]:
+def context(chromium: Browser, live_server: LiveServer, transactional_db: None) -> Iterator[BrowserContext]:
     """A browser in which the operator olga is logged in."""
     client = Client()
     client.force_login(make_operator(username="olga"))

@@ -14,11 +14,12 @@ from pytest_django import Settings
 
 from config import supervisor as supervisor_module
 from config.rehearsal import Rehearsal, prepare
-from config.stack import CLUSTERS, Stack
+from config.stack import Stack
 from config.supervisor import Supervisor, free_port
 from production import decisions, flow
 from production.errors import Kind
 from production.models import Take, Task
+from production.providers import cluster
 from production.stages import ERRORS, REVIEWS, Stage, Status
 
 LIMIT = 60  # seconds that one step of a journey may take on a busy machine; 10 s is long
@@ -90,9 +91,9 @@ class Journey:
         assert task
         return task
 
-    def kill_workers(self) -> None:
-        """SIGKILL both clusters: command, sentinel, pool and all."""
-        for name in CLUSTERS:
+    def kill_workers(self, takes: list[Take]) -> None:
+        """SIGKILL the clusters that are at these takes: command, sentinel, pool and all."""
+        for name in {cluster(take.lane_id) for take in takes}:
             with suppress(ProcessLookupError):
                 os.kill(self.stack.supervisor.children[name].process.pid, signal.SIGKILL)
 
@@ -114,7 +115,7 @@ class Journey:
 
 @pytest.fixture
 def journey(
-    committed: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Journey]]:
     """`journey(clips=2, **settings)` starts a stack; it is ended with the test, whatever happened."""
     monkeypatch.setattr(supervisor_module, "STEADY", 1.0)  # seconds: a test that kills often is not made to wait

@@ -23,7 +23,7 @@ def test_journey_killed_in_each_stage(journey: Callable[..., Journey], scripts_t
     page_id = run.queue("The unkillable kettle")
     for stage in STAGES:
         task, at_work = _wait_for_work(run, page_id, stage)
-        run.kill_workers()
+        run.kill_workers(at_work)
         if scripts_too:
             run.kill_scripts(at_work)
     task = run.watch_to(page_id, Status.PUBLISHED)
@@ -32,7 +32,7 @@ def test_journey_killed_in_each_stage(journey: Callable[..., Journey], scripts_t
     assert not task.takes.live().exists()
     assert len(run.sandbox.videos()) == 1
     assert_nothing_paid_twice(run, task)
-    assert all(run.stack.supervisor.children[name].restarts >= len(STAGES) for name in ("calls", "cpu"))
+    assert sum(child.restarts for child in run.stack.supervisor.children.values()) >= len(STAGES)
     if not scripts_too:
         written_off = LedgerEntry.objects.filter(state=LedgerEntry.State.WRITTEN_OFF)
         assert set(written_off.values_list("take__kind", flat=True)) <= {"plan"}  # the only paid call without a script

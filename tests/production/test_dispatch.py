@@ -49,7 +49,7 @@ def many(count: int, work) -> list[object]:
 # ---------------------------------------------------------------- at once
 
 
-def test_claim_32_at_once_never_more_than_the_lane_holds(committed):
+def test_claim_32_at_once_never_more_than_the_lane_holds(transactional_db):
     Provider.objects.filter(pk="images").update(concurrency=8)
     make_waiting(40)
     claimed = [take.pk for found in many(32, lambda: dispatch.claim("images", 1)) for take in found]
@@ -57,7 +57,7 @@ def test_claim_32_at_once_never_more_than_the_lane_holds(committed):
     assert Take.objects.in_flight().count() == LedgerEntry.objects.count() == 8
 
 
-def test_adopt_by_many_gives_each_orphan_one_holder(committed):
+def test_adopt_by_many_gives_each_orphan_one_holder(transactional_db):
     make_waiting(3)
     dispatch.claim("images", 3)
     Take.objects.update(lease_until=timezone.now())

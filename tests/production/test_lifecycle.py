@@ -147,21 +147,21 @@ def write_by_update(task: Task, status: Status) -> None:
 
 @pytest.mark.parametrize("raw", [False, True], ids=["update", "sql"])
 @pytest.mark.parametrize("after", [Status.ASSETS_READY, Status.PUBLISHED], ids=["legal", "illegal"])
-def test_database_refuses_a_status_written_behind_lifecycles_back(committed, after, raw):
+def test_database_refuses_a_status_written_behind_lifecycles_back(transactional_db, after, raw):
     task = make_task(Status.GENERATING_ASSETS)
     refuse(task, after, raw=raw)
     task.refresh_from_db()
     assert task.status == Status.GENERATING_ASSETS
 
 
-def test_database_refuses_a_status_saved_with_the_object(committed):
+def test_database_refuses_a_status_saved_with_the_object(transactional_db):
     task = make_task(Status.QUEUED)
     task.status = Status.CLAIMED
     with pytest.raises(DatabaseError, match="behind lifecycle's back: queued to claimed"):
         task.save()
 
 
-def test_database_refuses_a_status_backed_by_an_old_change(committed):
+def test_database_refuses_a_status_backed_by_an_old_change(transactional_db):
     """The matching change has to be of the same transaction: yesterday's does not count."""
     task = make_task(Status.QUEUED)
     lifecycle.move(task, Verb.CLAIM, by="system")
@@ -170,7 +170,7 @@ def test_database_refuses_a_status_backed_by_an_old_change(committed):
     refuse(task, Status.CLAIMED, raw=False)
 
 
-def test_database_refuses_a_change_of_another_task(committed):
+def test_database_refuses_a_change_of_another_task(transactional_db):
     task, other = make_task(Status.QUEUED), make_task(Status.QUEUED)
 
     @transaction.atomic
@@ -184,7 +184,7 @@ def test_database_refuses_a_change_of_another_task(committed):
     assert other.status == Status.QUEUED
 
 
-def test_database_takes_several_moves_in_one_transaction(committed):
+def test_database_takes_several_moves_in_one_transaction(transactional_db):
     task = make_task(Status.QUEUED)
     with transaction.atomic():
         lifecycle.move(task, Verb.CLAIM, by="system")

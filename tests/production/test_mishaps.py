@@ -126,7 +126,7 @@ def test_script_is_started_once_even_by_a_holder_who_overslept(tmp_path: Path, s
     assert (tmp_path / "calls").read_text() == "paid "
 
 
-def test_claim_and_start_do_not_deadlock(committed: None):
+def test_claim_and_start_do_not_deadlock(transactional_db: None):
     """Both lock their own row and refer to the other's; PostgreSQL checks references at commit."""
     channel = make_channel()
     with transaction.atomic():
