@@ -38,7 +38,7 @@ def until_status(stack: Stack, stage: Rehearsal, page_id: str, *, yes_at: set[St
         task = Task.objects.filter(page_id=page_id).first()
         if task and task.status in yes_at:
             decisions.approve(task, by=REVIEWER, user=stage.operator)
-        return task is not None and task.status in stop_at
+        return task is not None and task.status in {*stop_at, *ERRORS}
 
     stack.supervisor.run(until=stands)
 

@@ -146,7 +146,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # a webhook over 1 MB is answered 413
 # Two clusters: a hung vendor must not starve assembly and upload. One job in hand a worker: nothing is prefetched.
 # `retry` is far above `timeout`: with the stock broker a job is handed out again `retry` seconds after it was taken.
 JOB_SECONDS = env.int("JOB_SECONDS", default=600)
-Q_CLUSTER = {
+Q_CLUSTER: dict[str, Any] = {
     "name": "calls",
     "workers": env.int("WORKERS", default=3),
     "queue_limit": 1,
@@ -161,6 +161,7 @@ Q_CLUSTER = {
     "daemonize_workers": True,
     "ALT_CLUSTERS": {"cpu": {"workers": env.int("CPU_WORKERS", default=2)}},
 }
+CLUSTERS = (Q_CLUSTER["name"], *Q_CLUSTER["ALT_CLUSTERS"])
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # ---------------------------------------------------------------- production

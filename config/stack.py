@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import django
+from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import call_command
 
@@ -18,7 +19,6 @@ from sandbox.client import SandboxClient, read_addresses
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = "web"
-CLUSTERS = ("calls", "cpu")
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Stack:
         gunicorn = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--workers", "2"]
         # Eight threads: a player that loads a film holds one for as long as it does.
         self.supervisor.start(WEB, [*gunicorn, "--threads", "8", "config.wsgi"], self.environment, folder=ROOT)
-        for name in CLUSTERS:
+        for name in settings.CLUSTERS:
             argv = [sys.executable, "manage.py", "worker", "--cluster", name]
             self.supervisor.start(name, argv, self.environment | {"Q_CLUSTER_NAME": name}, folder=ROOT)
         self.supervisor.wait_ready(WEB, f"{self.url}/ready", seconds=60)

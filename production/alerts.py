@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from production.models import Alert, Task
+from production.outside import pause_after
 
 log = structlog.get_logger(__name__)
 LEASE = dt.timedelta(seconds=60)
@@ -48,7 +49,7 @@ def payload(alert: Alert) -> dict[str, str]:
 def _next_try(alert: Alert) -> dt.datetime | None:
     if not settings.SLACK_WEBHOOK_URL or alert.tries >= TRIES:
         return None
-    return timezone.now() + dt.timedelta(seconds=15 * 2**alert.tries)
+    return timezone.now() + pause_after(alert.tries, first=30)
 
 
 def _post(alert: Alert) -> str:

@@ -1,15 +1,16 @@
 """The doorbell: a ring says "there may be work"; the rows say which."""
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django_q.tasks import async_task
 
 log = structlog.get_logger(__name__)
 
 
-def ring(job: str, *args: object, cluster: str = "calls") -> None:
+def ring(job: str, *args: object, cluster: str = "") -> None:
     """Enqueue `job` (dotted address) once the running transaction has committed, never before.
 
     A lost ring costs a sweep's pause, a doubled one nothing: every job first asks the rows.
     """
-    transaction.on_commit(lambda: async_task(job, *args, cluster=cluster, save=False))
+    transaction.on_commit(lambda: async_task(job, *args, cluster=cluster or settings.CLUSTERS[0], save=False))

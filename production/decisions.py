@@ -14,7 +14,7 @@ from production.dispatch import ring_lane
 from production.models import Approval, Take, Task
 from production.outside import storable
 from production.recipes import Need
-from production.stages import ERRORS, REVIEWS, STAGE, Stage, Status, Verb
+from production.stages import ERRORS, PIECE, REVIEWS, STAGE, Stage, Status, Verb
 
 State = Take.State
 
@@ -83,15 +83,18 @@ def redo(task: Task, pieces: Iterable[tuple[str, int]], *, by: str, reason: str 
 
 @transaction.atomic
 def retry(task: Task, *, by: str) -> str:
-    """Again from the point of failure: what is done stays, what failed gets new tries."""
+    """Again from the point of failure: what is done stays. What failed gets new tries when its stage starts, if it is
+    still asked for in the same words (`flow`); a render that the provider has is collected now."""
     task = lifecycle.lock(task.pk)
     stage = lifecycle.failed_stage(task)
     lifecycle.move(task, Verb.RETRY, by=by, stage=stage)
     for take in task.takes.filter(state__in=[State.FAILED, State.UNKNOWN]):
-        if not take.ref:
+        if take.ref:
+            takes.retry(take)
+            ring_lane(take.lane_id)
+        else:
             ledger.write_off(take, f"outcome never known; made again by {by}")
-        takes.retry(take)
-        ring_lane(take.lane_id)
+            takes.may_be_bought_again(take)
     takes.hurry(task)
     flow.slot_is_free(task)
     return f"Trying {stage.title if stage else 'it'} again"
@@ -115,7 +118,7 @@ def cancel(task: Task, *, by: str, reason: str = "") -> str:
     """Back to Draft. What waits is let go; what is with a provider is still booked when it comes in."""
     task = lifecycle.lock(task.pk)
     lifecycle.move(task, Verb.CANCEL, by=by, reason=reason)
-    takes.cancel(task.takes.filter(state=State.WAITING))
+    takes.cancel(task.takes.filter(state=State.WAITING, ref=""))  # a finished render is paid for: it is collected
     flow.slot_is_free(task)
     return "Cancelled; the row is a draft again"
 
@@ -130,6 +133,7 @@ def pick(task: Task, take: Take, *, by: str) -> str:
         raise DecisionError("Only a finished take of this task can be picked")
     takes.overrule(take, by=by)
     flow.make_count(task, take)
+    _take_back_yes(task, _stage_at_gate(task))
     return f"{take} it is"
 
 
@@ -187,11 +191,11 @@ def _edit(task: Task, wanted: list[tuple[str, int]], words: str) -> None:
     if len(wanted) != 1:
         raise DecisionError("New words go to one piece at a time")
     (kind, position), *_ = wanted
-    field = {"image": "prompt", "clip": "motion_prompt", "narration": "narration", "sound": "sound_prompt"}.get(kind)
-    if field is None:
+    piece = PIECE.get(kind)
+    if piece is None or not piece.words:
         raise DecisionError(f"A {kind} has no words of its own; change what it is made from")
-    rows = task.assets if kind == "image" else task.clips
-    rows.filter(number=position).update(**{field: storable(words)[:2000]})
+    rows = task.assets if piece.per == "asset" else task.clips
+    rows.filter(number=position).update(**{piece.words: storable(words)[:2000]})
 
 
 def _has_selected(task: Task, need: Need) -> bool:

@@ -92,7 +92,7 @@ def _may_have_been_paid(take: Take) -> bool:
 
 def is_gate_open(task: Task, stage: Stage) -> bool:
     """A person is asked where the channel wants it and has not said yes to exactly this content."""
-    if stage.gate == "never" or (stage.gate == "optional" and stage.name not in task.channel.gates):
+    if not stage.asks(task.channel.gates):
         return False
     said_yes = task.approvals.filter(stage=stage.name, content_hash=recipes.content_hash(task, stage))
     return not said_yes.exists()
@@ -202,8 +202,9 @@ def _open_gate(task: Task, stage: Stage) -> None:
 
 
 def slot_is_free(task: Task) -> None:
-    """Look for the next task as soon as this transaction is done; the sweep looks too."""
-    transaction.on_commit(partial(start_waiting, task.channel_id))
+    """Look for the next task as soon as this transaction is done. What goes wrong there is not this task's trouble:
+    it is logged, and the sweep looks too."""
+    transaction.on_commit(partial(start_waiting, task.channel_id), robust=True)
 
 
 # ---------------------------------------------------------------- attempts are settled
@@ -301,15 +302,17 @@ def _patience(take: Take) -> dt.timedelta:
 
 @transaction.atomic
 def give_up_asking(take_id: int) -> None:
-    """A take whose outcome can't be found out: written off and bought again if it is cheap, else a person decides."""
+    """A take whose outcome can't be found out: written off and bought again if it is cheap and has tries left, else a
+    person decides."""
     task = lifecycle.lock(Take.objects.values_list("task_id", flat=True).get(pk=take_id))
     take = Take.objects.select_for_update(of=("self",)).select_related("lane").get(pk=take_id)
     if take.state != State.UNKNOWN or take.due_at > timezone.now():
         return
     price = ledger.intended(take)
-    if price <= take.lane.write_off_usd and task.status in RUNNING:
+    again = next_try(Trouble(Kind.TRANSIENT, take.error, retry_after=0), take.tries + 1)
+    if again and price <= take.lane.write_off_usd and task.status in RUNNING:
         ledger.write_off(take, f"{take.error}; {price} USD counted as spent")
-        takes.retry(take, keep_ref=False)
+        takes.again_at(take, Trouble(Kind.UNKNOWN, take.error), again, counts=True, keep_ref=False)
         lifecycle.note(task, f"{take.name}: {take.error}; {price} USD written off, made again now", stage=_stage(take))
         ring_lane(take.lane_id)
     else:

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -18,7 +18,7 @@ from production import decisions, lifecycle, notion, takes
 from production.broker import ring
 from production.errors import Kind, NotHereError, Trouble
 from production.models import NotionBoard, NotionEvent, Priority, Task
-from production.outside import storable
+from production.outside import pause_after, storable
 from production.stages import Status
 
 log = structlog.get_logger(__name__)
@@ -134,6 +134,12 @@ def process(event_id: int) -> None:
     except Trouble as trouble:
         _again_later(event, trouble)
         return
+    except OperationalError:
+        raise  # the database is away: nothing can be written down now, the lease brings the event back
+    except Exception as error:
+        log.exception("intake_event_broke", notion_event=event.pk)
+        _again_later(event, Trouble(Kind.TRANSIENT, f"{type(error).__name__}: {error}"))
+        return
     NotionEvent.objects.filter(pk=event.pk).update(state=state, outcome=outcome[:500])
 
 
@@ -201,16 +207,17 @@ def _task_of(page: notion.Page, channel: Channel) -> Task:
     task = lifecycle.lock(found.pk)
     if task.status == Status.DRAFT and not created:
         if task.channel_id != channel.pk:
+            if takes.is_under_way(task):
+                raise Trouble(Kind.TRANSIENT, "The former channel's takes are still under way", retry_after=60)
             takes.discard(task)  # another voice, another style, another workspace
         Task.objects.filter(pk=task.pk).update(**words)
     return task
 
 
 def _again_later(event: NotionEvent, trouble: Trouble) -> None:
-    pause = max(60 * 2 ** min(event.tries - 1, 6), trouble.retry_after or 0)
     NotionEvent.objects.filter(pk=event.pk).update(
         state=State.FAILED if event.tries >= TRIES else State.PENDING,
-        due_at=timezone.now() + dt.timedelta(seconds=pause),
+        due_at=timezone.now() + pause_after(event.tries, said=trouble.retry_after),
         outcome=f"try {event.tries}: {trouble.message}"[:500],
     )
     log.warning("intake_event_failed", notion_event=event.pk, tries=event.tries, reason=trouble.message)

@@ -1,5 +1,7 @@
 """What the queue calls. Each job asks the rows what there is to do; a lost or doubled ring changes nothing."""
 
+from copy import copy
+
 import structlog
 from django.conf import settings
 from django.db import OperationalError
@@ -66,7 +68,7 @@ def _heed(take: Take, said: dict[str, object]) -> None:
 
 def _settle(take: Take, outcome: Outcome) -> None:
     try:
-        flow.settle(take, outcome)
+        flow.settle(copy(take), outcome)  # one that fails half-way leaves `take` as it was claimed
     except StaleError as late:
         log.warning("take_settle_late", take=take.pk, task=take.task_id, reason=str(late))
     except OperationalError:

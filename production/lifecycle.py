@@ -53,7 +53,7 @@ def move(task: Task, verb: Verb, *, by: str, stage: Stage | None = None, reason:
 
 def note(task: Task, reason: str, *, stage: Stage | None = None, by: str = SYSTEM) -> None:
     """Append a line to the Error Log without moving the task."""
-    Task.objects.filter(pk=task.pk).update(tell_at=timezone.now())
+    tell_again(task)
     StatusChange.objects.create(
         task=task,
         before=task.status,

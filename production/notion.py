@@ -89,7 +89,7 @@ def _asking(what: str) -> Iterator[Client]:
             yield notion
     except (APIResponseError, HTTPResponseError) as error:
         raise _trouble(what, error) from error
-    except (RequestTimeoutError, httpx.HTTPError) as error:
+    except (RequestTimeoutError, httpx.HTTPError, ValueError) as error:  # ValueError: a proxy's page in place of JSON
         raise Trouble(Kind.TRANSIENT, f"{what}: no answer ({type(error).__name__})") from error
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from production import notion
 from production.errors import NotHereError, Trouble
 from production.models import LedgerEntry, StatusChange, Task
+from production.outside import pause_after
 from production.stages import Status
 
 log = structlog.get_logger(__name__)
@@ -22,7 +23,7 @@ LINES = 40  # of the Error Log; the whole history is in the admin
 
 
 def due() -> list[int]:
-    return list(Task.objects.filter(tell_at__lte=timezone.now()).order_by("tell_at").values_list("pk", flat=True)[:100])
+    return list(Task.objects.filter(_due(timezone.now())).order_by("tell_at").values_list("pk", flat=True)[:100])
 
 
 def tell(task_id: int) -> None:
@@ -79,8 +80,12 @@ def _line(change: StatusChange) -> str:
 
 def _begin(task_id: int) -> bool:
     now = timezone.now()
-    nobody = Q(telling_until=None) | Q(telling_until__lte=now)
-    return bool(Task.objects.filter(nobody, pk=task_id, tell_at__lte=now).update(telling_until=now + LEASE))
+    return bool(Task.objects.filter(_due(now), pk=task_id).update(telling_until=now + LEASE))
+
+
+def _due(now: dt.datetime) -> Q:
+    """There is something to tell, and nobody is telling it."""
+    return Q(tell_at__lte=now) & (Q(telling_until=None) | Q(telling_until__lte=now))
 
 
 def _told(task: Task) -> None:
@@ -90,9 +95,8 @@ def _told(task: Task) -> None:
 
 
 def _later(task: Task, trouble: Trouble) -> None:
-    pause = max(60 * 2 ** min(task.tell_tries, 6), trouble.retry_after or 0)
     Task.objects.filter(pk=task.pk).update(
-        tell_at=timezone.now() + dt.timedelta(seconds=min(pause, 3600)),
+        tell_at=timezone.now() + pause_after(task.tell_tries + 1, said=trouble.retry_after),
         telling_until=None,
         tell_tries=F("tell_tries") + 1,
     )

@@ -1,11 +1,13 @@
-"""Text from outside, made fit for the database: PostgreSQL takes no NUL and no half of a surrogate pair."""
+"""What comes from outside, made fit for us: its text for the database, its failures for another try."""
 
+import datetime as dt
 import math
 from typing import Any
 
 
 def storable(value: Any) -> Any:
-    """`value` (anything JSON can say), storable: NUL goes, half a pair becomes "?", NaN and Infinity null."""
+    """`value` (anything JSON can say) as PostgreSQL takes it: NUL goes, half a surrogate pair becomes "?", NaN and
+    Infinity null."""
     if isinstance(value, str):
         return value.replace("\x00", "").encode(errors="replace").decode()
     if isinstance(value, float) and not math.isfinite(value):
@@ -15,3 +17,9 @@ def storable(value: Any) -> Any:
     if isinstance(value, dict):
         return {storable(key): storable(item) for key, item in value.items()}
     return value
+
+
+def pause_after(tries: int, *, first: float = 60, said: float | None = None) -> dt.timedelta:
+    """How long to wait after so many failures: `first` seconds, then twice as long each time, never less than the
+    outside has `said`; an hour at most."""
+    return dt.timedelta(seconds=min(max(first * 2 ** min(tries - 1, 10), said or 0), 3600))

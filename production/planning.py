@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import requests
 from django.conf import settings
+from urllib3.exceptions import NewConnectionError
 
 from production.errors import Kind, Trouble
 from production.models import Asset, Clip, Take, Task
@@ -160,7 +161,9 @@ REPLY: Json = {
         "promptFeedback": {"type": "object"},
         "usageMetadata": {
             "type": "object",
-            "properties": {"promptTokenCount": {"type": "integer"}, "candidatesTokenCount": {"type": "integer"}},
+            "properties": {
+                name: {"type": "integer"} for name in ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+            },
         },
     },
 }
@@ -193,20 +196,22 @@ def _ask(text: str, answer: Json) -> Json:
 
 def _how_far(error: requests.ConnectionError) -> Kind:
     """A connection that was never made bought nothing; one that broke may have."""
-    return Kind.TRANSIENT if "NewConnectionError" in repr(error) else Kind.UNKNOWN
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return Kind.TRANSIENT if isinstance(reason, NewConnectionError) else Kind.UNKNOWN
 
 
 def _json(reply: requests.Response) -> Json:
+    """Errors: Trouble of unknown outcome: an answer that can't be read was billed all the same."""
     if len(reply.content) > MOST_BYTES:
-        raise Trouble(Kind.TRANSIENT, "The text model's answer is over 2 MB")
+        raise Trouble(Kind.UNKNOWN, "The text model's answer is over 2 MB")
     try:
         found: Json = reply.json()
         jsonschema.validate(found, REPLY)
     except ValueError as error:
-        raise Trouble(Kind.TRANSIENT, "The text model's answer is not JSON") from error
+        raise Trouble(Kind.UNKNOWN, "The text model's answer is not JSON") from error
     except jsonschema.ValidationError as error:
         raise Trouble(
-            Kind.TRANSIENT, f"The text model's answer is odd: {error.json_path}: {error.message}"[:300]
+            Kind.UNKNOWN, f"The text model's answer is odd: {error.json_path}: {error.message}"[:300]
         ) from error
     return found
 
@@ -236,6 +241,7 @@ def _cost(reply: Json) -> Decimal | None:
     usage = reply.get("usageMetadata") or {}
     if not usage:
         return None
-    tokens = (usage.get("promptTokenCount", 0), usage.get("candidatesTokenCount", 0))
+    answered = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
+    tokens = (usage.get("promptTokenCount", 0), answered)
     prices = settings.TEXT_USD_PER_MILLION
     return sum((Decimal(n) * usd / 1_000_000 for n, usd in zip(tokens, prices, strict=True)), Decimal(0))

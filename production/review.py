@@ -3,26 +3,27 @@
 The number of queries does not depend on the number of pieces.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any
 
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Sum, When
+from django.db.models import Sum
 from django.urls import reverse
 
-from production import lifecycle, recipes
-from production.models import Approval, Asset, Clip, LedgerEntry, Provider, StatusChange, Take, Task
+from production import asking, commitment, lifecycle, recipes
+from production.commitment import Commitment
+from production.models import Asset, Clip, LedgerEntry, Provider, StatusChange, Take, Task
 from production.providers import price
 from production.recipes import Need
 from production.stages import (
     ERRORS,
-    HOLDING,
     PIECES,
     REVIEWS,
     STAGE,
     STAGES,
     WAITS_IN,
+    Piece,
     Stage,
     Status,
     Verb,
@@ -31,59 +32,11 @@ from production.stages import (
     verbs_for,
 )
 
-if TYPE_CHECKING:
-    from django_stubs_ext import WithAnnotations
-
-    class Asks(TypedDict):
-        asks: bool
-
-    AskedTask = WithAnnotations[Task, Asks]
-
 CLIP_SECONDS = 10.0  # a clip's length: under a longer narration its last frame is held
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
 AHEAD = {"image": 8, "audio": 6, "video": 2}  # pieces of the next task that are fetched before it is opened
 HISTORY = 60  # lines of history on the page
 State = Take.State
-
-
-# ---------------------------------------------------------------- who has it
-
-
-def tone(status: str, *, asks: bool = True) -> str:
-    """The colour's name: idle, waiting, working, you, error or done. `asks`: a person is really awaited there."""
-    if status in ERRORS:
-        return "error"
-    if status in REVIEWS and asks:
-        return "you"
-    if status in HOLDING:
-        return "working"
-    return {Status.DRAFT: "idle", Status.PUBLISHED: "done"}.get(Status(status), "waiting")
-
-
-def asking(tasks: QuerySet[Task]) -> "QuerySet[AskedTask]":
-    """Adds `asks`: true where a person is awaited. A stage without a status of its own for the yes (composites, SFX)
-    stays in its review status while it only waits for a free slot."""
-    return tasks.annotate(asks=Case(When(_awaits_a_person(), then=True), default=False))
-
-
-def _awaits_a_person() -> Q:
-    settled = Q()
-    for stage in STAGES:
-        if stage.review and stage.approved == stage.ready:
-            yes = Approval.objects.filter(task=OuterRef("pk"), stage=stage.name, at__gte=OuterRef("status_since"))
-            no_gate = ~Q(channel__gates__contains=[stage.name])
-            settled |= Q(status=stage.review) & (no_gate | Q(Exists(yes)))
-    return Q(status__in=[*REVIEWS, *ERRORS]) & ~settled
-
-
-def queue() -> "QuerySet[AskedTask]":
-    """Tasks that wait for a person: the most urgent first, then who has waited longest."""
-    return asking(Task.objects.select_related("channel")).filter(asks=True).order_by("priority", "status_since", "pk")
-
-
-def after(task: Task) -> Task | None:
-    """Whom to look at when `task` is decided."""
-    return queue().exclude(pk=task.pk).first()
 
 
 # ---------------------------------------------------------------- the page
@@ -164,25 +117,6 @@ class Tab:
 
 
 @dataclass(frozen=True)
-class Commitment:
-    """What a yes sets going before the next person is asked."""
-
-    stages: list[Stage]
-    usd: Decimal
-    pieces: int
-
-    @property
-    def names(self) -> str:
-        return " and ".join(stage.title for stage in self.stages)
-
-    @property
-    def until(self) -> str:
-        """Where it stops next."""
-        last = self.stages[-1] if self.stages else None
-        return last.review.label if last and last.review else Status.PUBLISHED.label
-
-
-@dataclass(frozen=True)
 class Page:
     """Everything the template needs."""
 
@@ -243,7 +177,7 @@ def read(task: Task, stage_name: str = "") -> Page:
     stage = STAGE.get(stage_name, here)
     spent, lanes = _spent(task), Provider.objects.in_bulk()
     takes = list(task.takes.defer("recipe", "result").select_related("lane").order_by("kind", "position", "-number"))
-    asks = asking(Task.objects.filter(pk=task.pk)).values_list("asks", flat=True).get()
+    asks = asking.with_asks(Task.objects.filter(pk=task.pk)).values_list("asks", flat=True).get()
     may = verbs_for(Status(task.status))
     can_approve = Verb.APPROVE in may and asks
     return Page(
@@ -255,10 +189,10 @@ def read(task: Task, stage_name: str = "") -> Page:
         changes=list(task.changes.order_by("-id")[:HISTORY]),
         usd=sum(spent.values(), Decimal(0)),
         verbs=frozenset(may) if asks else frozenset(may - {Verb.APPROVE, Verb.REJECT, Verb.REDO}),
-        tone=tone(task.status, asks=asks),
+        tone=asking.tone(task.status, asks=asks),
         seen=seen(task),
         back_to=_back_to(task),
-        commitment=commitment(task, here, takes, lanes) if can_approve else None,
+        commitment=commitment.of(task, here, takes, lanes) if can_approve else None,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
     )
 
@@ -319,7 +253,7 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, 
         kind=need.piece.kind,
         position=need.position,
         title=row.key.replace("-", " ") if isinstance(row, Asset) else str(row or need.piece.kind.title()),
-        words=words_of(need.piece.kind, row),
+        words=words_of(need.piece, row),
         narration=row.narration if isinstance(row, Clip) and need.piece.kind != "narration" else "",
         shown=shown,
         trying=trying,
@@ -330,12 +264,9 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, 
     )
 
 
-def words_of(kind: str, row: Asset | Clip | None) -> str:
+def words_of(piece: Piece, row: Asset | Clip | None) -> str:
     """The words in the plan that a piece is made from."""
-    if isinstance(row, Asset):
-        return row.prompt
-    names = {"clip": "motion_prompt", "narration": "narration", "sound": "sound_prompt"}
-    return str(getattr(row, names[kind])) if row and kind in names else ""
+    return str(getattr(row, piece.words)) if row and piece.words else ""
 
 
 def _row(shelf: recipes.Shelf, need: Need) -> Asset | Clip | None:
@@ -351,36 +282,6 @@ def _poster(shelf: recipes.Shelf, need: Need) -> str:
     clip = shelf.clips.get(need.position or 1)
     take = shelf.takes.get((clip.layout, clip.number)) if clip else None
     return Shot(take, Decimal(0)).url if take else ""
-
-
-# ---------------------------------------------------------------- what a yes costs
-
-
-def commitment(
-    task: Task, stage: Stage, takes: Iterable[Take] | None = None, lanes: dict[str, Provider] | None = None
-) -> Commitment:
-    """What runs after a yes to `stage` and what it may cost at most, USD. Pieces that are there and still current
-    are not bought again; a piece whose source will be made again is."""
-    stages = list(_runs_after(task, stage))
-    selected = {(take.kind, take.position): take for take in takes or task.takes.all() if take.selected}
-    lanes = lanes or Provider.objects.in_bulk()
-    to_make: set[tuple[str, int]] = set()
-    usd = Decimal(0)
-    for need in (need for later in stages for need in recipes.needs(task, later)):
-        take = selected.get((need.piece.kind, need.position))
-        sources = {(source.kind, source.position) for source in need.recipe.sources} if need.recipe else set()
-        if take is None or sources & to_make or not recipes.is_current(take, need):
-            to_make.add((need.piece.kind, need.position))
-            usd += price(lanes[need.piece.lane], need.piece.kind)
-    return Commitment(stages, usd, len(to_make))
-
-
-def _runs_after(task: Task, stage: Stage) -> Iterator[Stage]:
-    """The stages that go by themselves until a person is asked again."""
-    for later in STAGES[stage.index + 1 :]:
-        yield later
-        if later.gate == "always" or later.name in task.channel.gates:
-            return
 
 
 # ---------------------------------------------------------------- what is shown before it is asked for

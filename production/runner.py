@@ -24,7 +24,7 @@ from django.conf import settings
 from production.errors import StaleError
 from production.outside import storable
 
-MOST_OUTPUT = 1_000_000  # bytes of stdout that are read; a script that says more is cut
+MOST_OUTPUT = 1_000_000  # bytes of stdout that are read, the last ones: what it came to is said at the end
 MOST_ERRORS = 2_000  # characters of stderr kept for people
 LEFT: "list[subprocess.Popen[bytes]]" = []  # scripts that outlived the job which started them
 HARMLESS = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SCRIPTS_ENV_FILE", "SSL_CERT_FILE")
@@ -200,7 +200,9 @@ def watch(runs: list[Run], *, seconds: float, beat: Callable[[], None], every: f
 def events(folder: Path, secrets: dict[str, str]) -> list[dict[str, Any]]:
     """The JSON lines of a script's stdout that carry an "event"; anything else is its own talk and passed over."""
     found = []
-    with suppress(FileNotFoundError), (folder / "stdout").open("rb") as file:
+    path = folder / "stdout"
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MOST_OUTPUT))
         for line in redacted(file.read(MOST_OUTPUT).decode(errors="replace"), secrets).split("\n"):
             if not line.lstrip().startswith("{"):
                 continue

@@ -8,8 +8,8 @@ database's CHECK and trigger, `docs/pipeline.md`. A video passes a stage so:
 Callers say a verb, never a target. Pure: no models, no settings.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
@@ -80,6 +80,10 @@ class Stage:
     error: Status
     gate: str = "optional"  # "always": a person decides, whatever the channel says; "never": nobody can be asked
 
+    def asks(self, gates: Collection[str]) -> bool:
+        """Whether a person is asked here, on a channel with these optional gates."""
+        return self.gate == "always" or (self.gate == "optional" and self.name in gates)
+
     @property
     def index(self) -> int:
         return STAGES.index(self)
@@ -99,24 +103,17 @@ class Stage:
 
 
 S = Status
-# fmt: off - a table is read by its columns
+# A table is read by its columns.
+# fmt: off
 STAGES: tuple[Stage, ...] = (
-    #     name          title         running                  ready               review              approved            error
-    Stage("assets", "Assets", S.GENERATING_ASSETS, S.ASSETS_READY, S.ASSETS_READY, S.ASSETS_APPROVED, S.ASSET_ERROR),
-    Stage(
-        "composites",
-        "Composites",
-        S.GENERATING_COMPOSITES,
-        S.COMPOSITES_READY,
-        S.COMPOSITES_READY,
-        S.COMPOSITES_READY,
-        S.ASSET_ERROR,
-    ),
-    Stage("video", "Video", S.GENERATING_VIDEO, S.VIDEO_READY, S.VIDEO_READY, S.VIDEO_APPROVED, S.VIDEO_ERROR),
-    Stage("audio", "Audio", S.GENERATING_AUDIO, S.AUDIO_READY, S.AUDIO_READY, S.AUDIO_APPROVED, S.AUDIO_ERROR),
-    Stage("sfx", "SFX", S.GENERATING_SFX, S.SFX_READY, S.SFX_READY, S.SFX_READY, S.AUDIO_ERROR),
-    Stage("assembly", "Assembly", S.ASSEMBLING, S.ASSEMBLY_READY, S.FINAL_REVIEW, S.APPROVED, S.VIDEO_ERROR, "always"),
-    Stage("upload", "Upload", S.UPLOADING, S.PUBLISHED, None, None, S.UPLOAD_ERROR, "never"),
+    #     name          title         running                   ready               review              approved            error          gate
+    Stage("assets",     "Assets",     S.GENERATING_ASSETS,      S.ASSETS_READY,     S.ASSETS_READY,     S.ASSETS_APPROVED,  S.ASSET_ERROR),
+    Stage("composites", "Composites", S.GENERATING_COMPOSITES,  S.COMPOSITES_READY, S.COMPOSITES_READY, S.COMPOSITES_READY, S.ASSET_ERROR),
+    Stage("video",      "Video",      S.GENERATING_VIDEO,       S.VIDEO_READY,      S.VIDEO_READY,      S.VIDEO_APPROVED,   S.VIDEO_ERROR),
+    Stage("audio",      "Audio",      S.GENERATING_AUDIO,       S.AUDIO_READY,      S.AUDIO_READY,      S.AUDIO_APPROVED,   S.AUDIO_ERROR),
+    Stage("sfx",        "SFX",        S.GENERATING_SFX,         S.SFX_READY,        S.SFX_READY,        S.SFX_READY,        S.AUDIO_ERROR),
+    Stage("assembly",   "Assembly",   S.ASSEMBLING,             S.ASSEMBLY_READY,   S.FINAL_REVIEW,     S.APPROVED,         S.VIDEO_ERROR,  "always"),
+    Stage("upload",     "Upload",     S.UPLOADING,              S.PUBLISHED,        None,               None,               S.UPLOAD_ERROR, "never"),
 )
 # fmt: on
 
@@ -137,11 +134,12 @@ class Piece:
     seconds: int
     folder: str = ""
     suffix: str = ""
+    words: str = ""  # the field of its clip or asset that holds what it is asked for, and that a person may rewrite
     paid: bool = False
     two_phase: bool = False  # submit, let go, ask, collect
     lands: str = ""
     resumes: bool = False  # a callable that may be called again after a crash and finds out by itself how far it was
-    secrets: tuple[str, ...] = field(default=())  # environment names that this script, and no other, is handed
+    secrets: tuple[str, ...] = ()  # environment names that this script, and no other, is handed
 
     @property
     def is_script(self) -> bool:
@@ -150,43 +148,19 @@ class Piece:
 
 PLANNING, UPLOADING = "production.planning", "publishing.jobs"
 GEMINI, KIE, VOICE = ("GEMINI_API_KEY",), ("KIE_API_KEY",), ("ELEVENLABS_API_KEY",)
-# fmt: off - a table is read by its columns
+# A table is read by its columns.
+# fmt: off
 PIECES: tuple[Piece, ...] = (
-    #     kind         stage         lane        per      does                       seconds  folder        suffix
-    Piece(
-        "plan", "assets", "planning", "task", f"{PLANNING}.write", 120, "", ".json", paid=True, lands=f"{PLANNING}.land"
-    ),
-    Piece("image", "assets", "images", "asset", "generate_asset.py", 120, "assets", ".png", paid=True, secrets=GEMINI),
-    Piece("composite", "composites", "ffmpeg", "clip", "create_composite.py", 120, "composites", ".png"),
-    Piece("split", "composites", "ffmpeg", "clip", "create_split_screen.py", 120, "composites", ".png"),
-    Piece(
-        "clip",
-        "video",
-        "video",
-        "clip",
-        "generate_video.py",
-        600,
-        "videos",
-        ".mp4",
-        paid=True,
-        two_phase=True,
-        secrets=KIE,
-    ),
-    Piece("narration", "audio", "voice", "clip", "generate_audio.py", 120, "audio", ".mp3", paid=True, secrets=VOICE),
-    Piece("sound", "sfx", "voice", "clip", "generate_sound_effects.py", 120, "sfx", ".mp3", paid=True, secrets=VOICE),
-    Piece("film", "assembly", "ffmpeg", "task", "assemble_video.py", 1800, "final", ".mp4"),
-    Piece(
-        "upload",
-        "upload",
-        "upload",
-        "task",
-        f"{UPLOADING}.upload",
-        3600,
-        "",
-        ".json",
-        lands=f"{UPLOADING}.land",
-        resumes=True,
-    ),
+    #     kind         stage         lane        per      does                         seconds  folder        suffix   words            and what only some have
+    Piece("plan",      "assets",     "planning", "task",  f"{PLANNING}.write",         120,     "",           ".json", paid=True, lands=f"{PLANNING}.land"),
+    Piece("image",     "assets",     "images",   "asset", "generate_asset.py",         120,     "assets",     ".png",  "prompt",        paid=True, secrets=GEMINI),
+    Piece("composite", "composites", "ffmpeg",   "clip",  "create_composite.py",       120,     "composites", ".png"),
+    Piece("split",     "composites", "ffmpeg",   "clip",  "create_split_screen.py",    120,     "composites", ".png"),
+    Piece("clip",      "video",      "video",    "clip",  "generate_video.py",         600,     "videos",     ".mp4",  "motion_prompt", paid=True, two_phase=True, secrets=KIE),
+    Piece("narration", "audio",      "voice",    "clip",  "generate_audio.py",         120,     "audio",      ".mp3",  "narration",     paid=True, secrets=VOICE),
+    Piece("sound",     "sfx",        "voice",    "clip",  "generate_sound_effects.py", 120,     "sfx",        ".mp3",  "sound_prompt",  paid=True, secrets=VOICE),
+    Piece("film",      "assembly",   "ffmpeg",   "task",  "assemble_video.py",         1800,    "final",      ".mp4"),
+    Piece("upload",    "upload",     "upload",   "task",  f"{UPLOADING}.upload",       3600,    "",           ".json", lands=f"{UPLOADING}.land", resumes=True),
 )
 # fmt: on
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.db import OperationalError, connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -24,6 +24,7 @@ State = Take.State
 LOCK = 7_310_001  # advisory lock number of the sweep
 IDLE = dt.timedelta(seconds=30)  # a running task without a live take for so long has missed its end
 TELL, DELIVER = "production.jobs.tell", "production.jobs.deliver"
+MOST_QUEUED = 200  # jobs in line beyond which the sweep adds none: it rings again what may be in line already
 STALE_JOB = dt.timedelta(hours=1)
 
 
@@ -57,11 +58,18 @@ def _round() -> None:
     for task_id in _idle_tasks():
         _apart(flow.advance_by_id, task_id)
     for job, due in ((intake.JOB, intake.due()), (TELL, outbox.due()), (DELIVER, alerts.due())):
-        for row in due:
+        for row in due[: _room()]:
             ring(job, row)
-    _apart(_remove_old_workspaces)
+    for task in _with_old_workspaces():
+        _apart(_remove_workspace, task)
     Heartbeat.objects.filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
     OrmQ.objects.filter(lock__lt=timezone.now() - STALE_JOB).delete()
+
+
+def _room() -> int:
+    """How many more jobs the first cluster's line may take."""
+    in_line: int = OrmQ.objects.filter(key=settings.CLUSTERS[0]).count()
+    return max(0, MOST_QUEUED - in_line)
 
 
 def _apart(act: Callable[..., object], *about: object) -> None:
@@ -95,11 +103,14 @@ def _idle_tasks() -> list[int]:
     return list(running.exclude(takes__state__in=LIVE).values_list("pk", flat=True)[:50])
 
 
-def _remove_old_workspaces() -> None:
+def _with_old_workspaces() -> QuerySet[Task]:
     """FR49: after publishing plus the set days; what is in error or in progress stays."""
     before = timezone.now() - settings.WORKSPACE_KEEP
     done = Task.objects.filter(status=Status.PUBLISHED, status_since__lte=before, workspace_removed=None)
-    for task in done.select_related("channel")[:20]:
-        workspace.remove(task)
-        Task.objects.filter(pk=task.pk).update(workspace_removed=timezone.now())
-        log.info("workspace_files_removed", task=task.pk, channel=task.channel.slug)
+    return done.select_related("channel")[:20]
+
+
+def _remove_workspace(task: Task) -> None:
+    workspace.remove(task)
+    Task.objects.filter(pk=task.pk).update(workspace_removed=timezone.now())
+    log.info("workspace_files_removed", task=task.pk, channel=task.channel.slug)

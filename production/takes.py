@@ -134,10 +134,10 @@ def again_at(take: Take, trouble: Trouble, due_at: dt.datetime, *, counts: bool,
         take,
         state=State.WAITING,
         due_at=due_at,
-        ref=take.ref if keep_ref else "",
         tries=F("tries") + int(counts),
         error=trouble.message,
         error_kind=trouble.kind,
+        **_ref(keep=keep_ref),
         **_LET_GO,
     )
 
@@ -147,10 +147,10 @@ def failed(take: Take, trouble: Trouble, *, keep_ref: bool = False) -> None:
     _guarded(
         take,
         state=State.FAILED,
-        ref=take.ref if keep_ref else "",
         error=trouble.message,
         error_kind=trouble.kind,
         finished=timezone.now(),
+        **_ref(keep=keep_ref),
         **_LET_GO,
     )
 
@@ -205,27 +205,44 @@ def heard_of(token: uuid.UUID, ref: str) -> Take | None:
         state=State.SUBMITTED, ref=ref, due_at=timezone.now(), error="", error_kind=""
     ):
         return take
-    # Whoever holds the claim, or retries what failed as unknown, finds the id there and buys nothing.
-    same.filter(Q(state=State.CLAIMED) | Q(state=State.FAILED, error_kind=Kind.UNKNOWN)).update(ref=ref)
+    # Whoever holds the claim, or tries again what ended as unknown, finds the id there and buys nothing.
+    to_be_tried = Q(state__in=[State.FAILED, State.WAITING], error_kind=Kind.UNKNOWN)
+    same.filter(Q(state=State.CLAIMED) | to_be_tried).update(ref=ref)
     return None
 
 
-def retry(take: Take, *, keep_ref: bool = True) -> None:
+def retry(take: Take) -> None:
     """Another attempt: the count of tries begins anew; a job that the provider has is collected, not bought again."""
     Take.objects.filter(pk=take.pk, state__in=[State.FAILED, State.UNKNOWN]).update(
-        state=State.WAITING, ref=take.ref if keep_ref else "", tries=0, due_at=timezone.now(), finished=None
+        state=State.WAITING, tries=0, due_at=timezone.now(), finished=None
+    )
+
+
+def may_be_bought_again(take: Take) -> None:
+    """A person has decided about an outcome that nobody could find out: now it has failed like any other."""
+    Take.objects.filter(pk=take.pk, ref="", error_kind=Kind.UNKNOWN, state__in=[State.FAILED, State.UNKNOWN]).update(
+        state=State.FAILED, error_kind=Kind.TRANSIENT
     )
 
 
 def discard(task: Task) -> None:
-    """Nothing that was made counts any more; all of it is kept."""
-    idle = task.takes.exclude(state__in=IN_FLIGHT)
-    idle.update(state=State.CANCELLED, selected=False)
+    """Nothing that was made counts any more; all of it is kept. Nothing may be under way (`is_under_way`)."""
+    task.takes.update(state=State.CANCELLED, selected=False)
+
+
+def is_under_way(task: Task) -> bool:
+    """Whether something is being made, or lies with a provider, that will still come in."""
+    return bool(task.takes.filter(Q(state__in=IN_FLIGHT) | Q(state=State.WAITING) & ~Q(ref="")).exists())
 
 
 def hurry(task: Task) -> None:
     """Do not wait out a back-off: a person has said "now"."""
     task.takes.filter(state=State.WAITING, due_at__gt=timezone.now()).update(due_at=timezone.now(), tries=0)
+
+
+def _ref(*, keep: bool) -> dict[str, str]:
+    """A kept id is not written: a callback may have named it since the take was read."""
+    return {} if keep else {"ref": ""}
 
 
 _LET_GO: dict[str, Any] = {"holder": "", "lease_until": None, "progress": ""}

@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -63,7 +63,9 @@ def fingerprint(path: Path) -> tuple[str, int]:
 
 
 def remove(task: Task) -> None:
-    shutil.rmtree(folder(task), ignore_errors=True)
+    """Errors: OSError where something can't be removed; what is gone already is none."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder(task))
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """YouTube accounts and uploads. No token and no session address ever reaches a page."""
 
 from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -25,6 +27,12 @@ class YouTubeAccountAdmin(HouseAdmin):
     list_select_related = ("channel",)
     fields = ("channel", "youtube_channel_id", "refresh_token", "health", "since", "until")
     readonly_fields = ("health", "since", "until")
+
+    def save_model(self, request: HttpRequest, obj: YouTubeAccount, form: AccountForm, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """A new consent: the access that the former one gave is forgotten."""
+        if "refresh_token" in form.changed_data:
+            obj.access_token, obj.expires, obj.trouble, obj.connected = "", None, "", timezone.now()
+        super().save_model(request, obj, form, change)
 
     @admin.display(description="State")
     def health(self, account: YouTubeAccount) -> SafeString:

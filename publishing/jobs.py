@@ -60,9 +60,11 @@ def _account(take: Take) -> YouTubeAccount:
 
 
 def _check_channel(client: YouTube, account: YouTubeAccount) -> None:
-    """X3: the consent may have been given for another channel of the same person."""
+    """X3: the consent may have been given for another channel of the same person. The first one found is kept."""
     found = client.channel_id()
-    if account.youtube_channel_id and found != account.youtube_channel_id:
+    if not account.youtube_channel_id:
+        YouTubeAccount.objects.filter(pk=account.pk).update(youtube_channel_id=found)
+    elif found != account.youtube_channel_id:
         wrong = (
             f"The consent leads to YouTube channel {found}, not {account.youtube_channel_id}: reconnect the right one"
         )
@@ -120,7 +122,11 @@ def _offer(row: Upload, stored: int) -> None:
 def _session_gone(row: Upload) -> Trouble:
     """A session that never was offered the last byte made no video: a new one is safe. Else a person has to look."""
     if row.offered >= row.size and row.session_uri:
-        return Trouble(Kind.PERMANENT, "The upload session ended after the last byte was sent: look on YouTube first")
+        lost = (
+            "The upload session ended after the last byte was sent: look on YouTube first. "
+            "If the video is not there, send the task back to Assembly and redo the film"
+        )
+        return Trouble(Kind.PERMANENT, lost)
     row.session_uri, row.sent, row.offered = "", 0, 0
     row.save(update_fields=["session_uri", "sent", "offered"])
     return Trouble(Kind.TRANSIENT, "The upload session has expired; a new one is begun", retry_after=0)

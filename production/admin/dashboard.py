@@ -11,14 +11,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import review
+from production import asking
 from production.admin.lanes import with_traffic
 from production.admin.overview import Overview, overviews
 from production.models import Heartbeat, LedgerEntry, Provider, StatusChange, Task
 from production.stages import AT_REST, ERRORS, PIECES, Status
 
 if TYPE_CHECKING:
-    from production.review import AskedTask
+    from production.asking import AskedTask
 
 MOST = 12  # cards; the list shows the others
 ALIVE = dt.timedelta(seconds=30)
@@ -46,7 +46,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """UNFOLD's DASHBOARD_CALLBACK."""
     if not request.user.has_perm("production.view_task"):
         return context
-    waiting, busy = review.queue(), _busy()
+    waiting, busy = asking.queue(), _busy()
     return context | {
         "you": _tiles(list(waiting[:MOST]), pictures=True),
         "you_count": waiting.count(),
@@ -60,14 +60,14 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _busy() -> "QuerySet[AskedTask]":
-    tasks = review.asking(Task.objects.select_related("channel"))
+    tasks = asking.with_asks(Task.objects.select_related("channel"))
     return tasks.filter(asks=False).exclude(status__in=AT_REST).order_by("priority", "status_since")
 
 
 def _tiles(tasks: "list[AskedTask]", *, pictures: bool = False) -> list[Tile]:
     found, reasons = overviews(tasks, pictures=pictures), _reasons(tasks)
     return [
-        Tile(task, found[task.pk], review.tone(task.status, asks=task.asks), reasons.get(task.pk, "")) for task in tasks
+        Tile(task, found[task.pk], asking.tone(task.status, asks=task.asks), reasons.get(task.pk, "")) for task in tasks
     ]
 
 

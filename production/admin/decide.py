@@ -12,9 +12,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
-from production import decisions, lifecycle, review
+from production import asking, commitment, decisions, lifecycle, review
 from production.admin.base import usd
 from production.admin.overview import progress_of
+from production.commitment import Commitment
 from production.decisions import DecisionError
 from production.errors import IllegalMoveError, StaleError
 from production.models import Approval, Take, Task
@@ -43,7 +44,7 @@ def find(task_id: int) -> Task:
 @never_cache
 def show(request: HttpRequest, task: Task, *, may_decide: bool) -> HttpResponse:
     """The page; `?stage=` opens another stage than the one the task is at."""
-    following = review.after(task)
+    following = asking.after(task)
     context: dict[str, Any] = {
         "page": review.read(task, request.GET.get("stage", "")),
         "progress": progress_of([task]).get(task.pk),
@@ -51,7 +52,7 @@ def show(request: HttpRequest, task: Task, *, may_decide: bool) -> HttpResponse:
         "may_decide": may_decide,
         "next": following,
         "next_media": review.first_media(following) if following else [],
-        "waiting": review.queue().exclude(pk=task.pk).count() if following else 0,
+        "waiting": asking.queue().exclude(pk=task.pk).count() if following else 0,
         "clip_seconds": review.CLIP_SECONDS,
     }
     response = TemplateResponse(request, "review/page.html", context)
@@ -109,12 +110,12 @@ def act(request: HttpRequest, task: Task, deed: "Deed", *, seen: str) -> str:
         if seen != review.seen(task):
             return _late(task, deed, seen)
         stage = review.stage_at(task)
-        coming = review.commitment(task, stage) if deed is _approve else None
+        coming = commitment.of(task, stage) if deed is _approve else None
         sentence = deed(task, request)
     return f"{sentence}. {what_follows(coming)}" if coming else f"{sentence}."
 
 
-def what_follows(coming: review.Commitment) -> str:
+def what_follows(coming: Commitment) -> str:
     """What a yes sets going, in a sentence."""
     price = f" for at most {usd(coming.usd)}" if coming.usd else ""
     verb = "follow" if len(coming.stages) > 1 else "follows"
@@ -130,7 +131,7 @@ def _late(task: Task, deed: "Deed", seen: str) -> str:
 
 
 def _whereto(task: Task) -> str:
-    following = review.after(task)
+    following = asking.after(task)
     return reverse("admin:production_task_review", args=[following.pk]) if following else reverse(LIST)
 
 

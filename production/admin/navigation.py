@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse_lazy
 
-from production import review
+from production import asking
 
 Item = dict[str, Any]
 
@@ -26,7 +26,7 @@ def _model(title: str, icon: str, label: str, **more: Any) -> Item:
 
 def _badge(request: HttpRequest) -> Item:
     """How many tasks wait for a person; nothing where none does."""
-    count = review.queue().count() if request.user.has_perm("production.view_task") else 0
+    count = asking.queue().count() if request.user.has_perm("production.view_task") else 0
     return {"badge": str(count), "badge_variant": "warning"} if count else {}
 
 

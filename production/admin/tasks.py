@@ -19,7 +19,7 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from production import review
+from production import asking, review
 from production.admin import decide
 from production.admin.base import HouseAdmin, ago, bar, pill, usd
 from production.admin.overview import overviews, progress_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
     from production.admin.overview import Overview
-    from production.review import AskedTask
+    from production.asking import AskedTask
 
     class Listed(TypedDict):
         asks: bool
@@ -129,14 +129,14 @@ class TaskAdmin(HouseAdmin):
     # ------------------------------------------------------------ the list
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[AskedTask]":
-        return review.asking(super().get_queryset(request))
+        return asking.with_asks(super().get_queryset(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TaskList]:
         return TaskList
 
     @admin.display(description="Status", ordering="status")
     def state(self, task: "ListedTask") -> SafeString:
-        return pill(review.tone(task.status, asks=task.asks), task.get_status_display())
+        return pill(asking.tone(task.status, asks=task.asks), task.get_status_display())
 
     @admin.display(description="Title", ordering="title")
     def name(self, task: Task) -> SafeString:
@@ -211,7 +211,7 @@ class TaskAdmin(HouseAdmin):
         """To the task that waits for a person most urgently."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        first = review.queue().first()
+        first = asking.queue().first()
         if first:
             return redirect(review_url(first))
         messages.success(request, "Nothing waits for you.")

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from channels_app.models import Channel, Token
 from production import review
@@ -266,6 +267,16 @@ def test_youtube_account_keeps_its_token_when_left_empty(operator_client: Client
     operator_client.post(url, {"channel": account.channel_id, "youtube_channel_id": "UC1", "refresh_token": ""})
     account.refresh_from_db()
     assert (account.youtube_channel_id, account.refresh_token, account.access_token) == ("UC1", "first", "second")
+
+
+def test_new_consent_forgets_the_access_of_the_former(operator_client: Client) -> None:
+    account = YouTubeAccount.objects.create(
+        channel=make_channel(), refresh_token="first", access_token="old", expires=timezone.now(), trouble="revoked"
+    )
+    url = reverse("admin:publishing_youtubeaccount_change", args=[account.pk])
+    operator_client.post(url, {"channel": account.channel_id, "youtube_channel_id": "", "refresh_token": "second"})
+    account.refresh_from_db()
+    assert (account.refresh_token, account.access_token, account.expires, account.trouble) == ("second", "", None, "")
 
 
 # ---------------------------------------------------------------- Notion

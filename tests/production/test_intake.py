@@ -9,10 +9,10 @@ from pytest_django import Settings
 
 from production import decisions, intake, notion
 from production.errors import Kind, NotHereError, Trouble
-from production.models import NotionEvent, Priority, Task
+from production.models import NotionEvent, Priority, Take, Task
 from production.stages import Status
 from sandbox.client import SandboxClient
-from tests.factories import make_channel, make_task, walk
+from tests.factories import make_channel, make_take, make_task, walk
 from tests.production.vendors import answering, dead_address, make_board
 
 pytestmark = pytest.mark.django_db
@@ -162,10 +162,46 @@ def test_process_tries_again_later_and_gives_up_in_words(vendors, board):
         intake.process(event.pk)
         event.refresh_from_db()
         waits.append(round((event.due_at - timezone.now()).total_seconds() / 60))
-    assert waits == [1, 2, 4, 8, 16, 32, 64, 64, 64, 64]
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
     assert event.state == State.FAILED
     assert event.outcome.startswith("try 10: ")
     assert intake.due() == []
+
+
+def test_process_a_proxys_page_in_place_of_json_is_no_answer(settings: Settings):
+    with answering(200, b"<html>") as (address, _):
+        settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": address}
+        event = process("page")
+    assert (event.state, event.tries) == (State.PENDING, 1)
+    assert event.outcome.startswith("try 1: Notion page page: no answer")
+
+
+def test_process_an_error_of_ours_ends_after_the_same_tries(monkeypatch):
+    monkeypatch.setattr(notion, "fetch", lambda page_id: 1 // 0)
+    event = make_event("page", tries=intake.TRIES - 1)
+    intake.process(event.pk)
+    event.refresh_from_db()
+    assert (event.state, event.outcome) == (
+        State.FAILED,
+        "try 10: ZeroDivisionError: integer division or modulo by zero",
+    )
+
+
+def test_process_another_channel_waits_for_what_is_under_way(vendors, board):
+    make_channel(name="Unknown One")
+    page = make_row(vendors, board)
+    process(page)
+    task = Task.objects.get()
+    decisions.cancel(task, by="ada")
+    take = make_take(task, "clip", 1, state=Take.State.SUBMITTED, ref="job-1", selected=False)
+    vendors.edit_page(page, {"Channel": "Unknown One", "Status": "Queued"})
+    event = process(page)
+    assert (event.state, event.outcome) == (State.PENDING, "try 1: The former channel's takes are still under way")
+    Take.objects.filter(pk=take.pk).update(state=Take.State.DONE)
+    NotionEvent.objects.update(due_at=timezone.now())
+    intake.process(event.pk)
+    task.refresh_from_db()
+    assert (task.channel.name, task.status) == ("Unknown One", Status.QUEUED)
 
 
 def test_process_heeds_how_long_notion_wants_to_be_left_alone(settings: Settings):

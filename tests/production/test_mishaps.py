@@ -11,6 +11,7 @@ from django.utils import timezone
 
 import publishing.jobs
 from production import (
+    asking,
     decisions,
     dispatch,
     flow,
@@ -29,7 +30,15 @@ from production.errors import Kind, Trouble
 from production.models import Alert, LedgerEntry, Provider, Take, Task
 from production.runner import Order
 from production.stages import STAGE, Status, Verb
-from tests.factories import make_channel, make_operator, make_production, make_take, make_task
+from tests.factories import (
+    make_channel,
+    make_ledger_entry,
+    make_operator,
+    make_production,
+    make_stage,
+    make_take,
+    make_task,
+)
 
 pytestmark = pytest.mark.django_db
 State = Take.State
@@ -62,6 +71,96 @@ def test_words_edited_during_the_upload_upload_it_no_second_time():
     flow.settle(take, whole(take))
     assert fresh(task).status == Status.PUBLISHED
     assert task.takes.filter(kind="upload").count() == 1
+
+
+def test_retry_after_an_edit_asks_in_the_new_words(do):
+    task = make_production(Status.VIDEO_ERROR, failed="video", clips=1, assets=2)
+    (old,) = make_stage(task, STAGE["video"])
+    Take.objects.filter(pk=old.pk).update(state=State.FAILED, selected=False)
+    task.clips.update(motion_prompt="The camera rises")
+    do(decisions.retry, task, by="ada")
+    assert fresh(old).state == State.CANCELLED
+    assert [take.prompt for take in task.takes.live()] == ["The camera rises"]
+
+
+def test_retry_buys_nothing_before_its_stage_has_a_slot():
+    task = make_production(Status.VIDEO_ERROR, failed="video", clips=1, assets=2)
+    (take,) = make_stage(task, STAGE["video"])
+    Take.objects.filter(pk=take.pk).update(state=State.FAILED, selected=False)
+    decisions.retry(task, by="ada")
+    assert dispatch.claim("video", 5) == []
+    flow.start_waiting(task.channel_id)
+    assert [claimed.pk for claimed in dispatch.claim("video", 5)] == [take.pk]
+
+
+def test_retry_of_an_unknown_outcome_is_a_persons_yes_to_buy_it_again(do):
+    task = make_production(Status.VIDEO_ERROR, failed="video", clips=1, assets=2)
+    (take,) = make_stage(task, STAGE["video"])
+    Take.objects.filter(pk=take.pk).update(state=State.FAILED, selected=False, error_kind=Kind.UNKNOWN)
+    make_ledger_entry(fresh(take), "0.42", state=LedgerEntry.State.UNKNOWN, actual_usd=None)
+    do(decisions.retry, task, by="ada")
+    assert [claimed.pk for claimed in dispatch.claim("video", 5)] == [take.pk]
+    assert sorted(take.ledger.values_list("state", flat=True)) == ["reserved", "written_off"]
+
+
+def test_cheap_unknown_outcomes_end_with_a_person():
+    """A vendor that hangs with every call is not paid for ever."""
+    task = advanced(Status.GENERATING_AUDIO, clips=1, assets=2)
+    for bought in range(1, 6):
+        (take,) = dispatch.claim("voice", 1)
+        assert take.attempt == bought
+        flow.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "no reply")))
+        flow.give_up_asking(take.pk)
+    assert fresh(take).state == State.FAILED
+    assert fresh(task).status == Status.AUDIO_ERROR
+    assert "so you decide" in take.error
+
+
+def test_cancel_leaves_a_finished_render_to_be_collected():
+    task = make_production(Status.GENERATING_VIDEO)
+    paid = make_take(task, "clip", 1, state=State.WAITING, ref="job-1", selected=False)
+    unpaid = make_take(task, "clip", 2, state=State.WAITING, selected=False)
+    decisions.cancel(task, by="ada")
+    assert (fresh(paid).state, fresh(unpaid).state) == (State.WAITING, State.CANCELLED)
+    assert dispatch.claim("video", 5) == [paid]
+
+
+def test_pick_after_anothers_yes_asks_again():
+    task = make_production(Status.COMPOSITES_READY, channel=make_channel(gates=["composites"]), clips=1, assets=2)
+    older = task.takes.of("composite", 1).get()
+    make_take(task, "composite", 1, recipe=recipes.needs(task, STAGE["composites"])[0].recipe)
+    decisions.approve(task, by="ada")
+    decisions.pick(task, older, by="bob")
+    assert list(asking.queue()) == [task]
+
+
+def test_callback_between_a_failure_and_its_booking_is_not_forgotten():
+    task = advanced(Status.GENERATING_VIDEO, clips=1, assets=2)
+    (take,) = dispatch.claim("video", 1)
+    assert takes.heard_of(take.token, "job-1") is None
+    takes.again_at(take, Trouble(Kind.TRANSIENT, "reply cut"), timezone.now(), counts=True, keep_ref=True)
+    assert fresh(take).ref == "job-1"
+    assert task.takes.live().count() == 1
+
+
+def test_callback_for_what_is_written_off_and_in_line_saves_the_second_purchase():
+    advanced(Status.GENERATING_AUDIO, clips=1, assets=2)
+    (take,) = dispatch.claim("voice", 1)
+    flow.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "no reply")))
+    flow.give_up_asking(take.pk)
+    assert fresh(take).state == State.WAITING
+    takes.heard_of(take.token, "job-1")
+    assert fresh(take).ref == "job-1"
+
+
+def test_result_that_can_not_land_fails_its_take(monkeypatch):
+    task = advanced(Status.UPLOADING)
+    (take,) = dispatch.claim("upload", 1)
+    monkeypatch.setattr("publishing.jobs.land", lambda take: 1 // 0)
+    jobs._settle(take, whole(take))
+    assert fresh(take).state == State.FAILED
+    assert fresh(task).status == Status.UPLOAD_ERROR
+    assert "ZeroDivisionError" in take.error
 
 
 def test_mended_title_buys_no_new_plan():

@@ -12,11 +12,11 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import Settings
 
-from production import alerts, checks, decisions, flow, jobs, recipes, sweep, takes, workspace
+from production import alerts, checks, decisions, flow, jobs, providers, recipes, sweep, takes, workspace
 from production.models import Alert, Heartbeat, NotionEvent, Provider, Take, Task
 from production.stages import PIECE, STAGE, Status
 from sandbox.client import SandboxClient
-from tests.factories import make_production, make_stage, make_take, make_task
+from tests.factories import make_channel, make_production, make_stage, make_take, make_task
 from tests.production.scripts import Scripts
 from tests.production.test_dispatch import many
 from tests.production.vendors import answering, dead_address
@@ -259,6 +259,30 @@ def test_scratch_is_forgotten():
     assert not folder.exists()
 
 
+def test_tick_keeps_a_workspace_that_can_not_be_removed_on_its_list(tick, settings: Settings, monkeypatch):
+    def refuse(path: Path) -> None:
+        raise PermissionError(f"{path} lies on a read-only file system")
+
+    task = make_production(Status.PUBLISHED, clips=1, assets=2)
+    Task.objects.update(status_since=timezone.now() - settings.WORKSPACE_KEEP - HOUR)
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    tick()
+    task.refresh_from_db()
+    assert task.workspace_removed is None
+
+
+def test_tick_adds_no_jobs_to_a_line_that_is_long(do):
+    line = [OrmQ(key="calls", payload="x", lock=timezone.now()) for _ in range(sweep.MOST_QUEUED)]
+    OrmQ.objects.bulk_create(line)
+    make_task(Status.DRAFT)
+    Task.objects.update(tell_at=timezone.now())
+    do(sweep.tick)
+    assert OrmQ.objects.count() == sweep.MOST_QUEUED
+    line[0].delete()
+    do(sweep.tick)
+    assert OrmQ.objects.exclude(payload="x").count() == 1
+
+
 def test_remove_what_is_not_there():
     workspace.remove(make_task())
 
@@ -268,7 +292,7 @@ def test_remove_what_is_not_there():
 
 def ids() -> set[str]:
     return {message.id for message in run_checks()} & {
-        f"production.{name}" for name in ("E001", "E002", "E003", "E004", "W001")
+        f"production.{name}" for name in ("E001", "E002", "E003", "E004", "E005", "W001")
     }
 
 
@@ -291,6 +315,18 @@ def test_check_callables(vendors, monkeypatch):
 def test_check_recipes(vendors, monkeypatch):
     monkeypatch.delitem(recipes.RECIPES, "split")
     assert ids() == {"production.E003"}
+
+
+def test_check_lanes(vendors, settings: Settings, monkeypatch):
+    settings.CLUSTERS = ("calls",)
+    monkeypatch.delitem(providers.LANE, "upload")
+    monkeypatch.setitem(providers.LANE, "video", providers.Lane("video", 8))
+    assert [message.msg for message in checks.lanes_fit()] == [
+        "Piece “upload” is made in lane “upload”, which there is not.",
+        "Lane “video” does not say what “clip” costs.",
+        "No cluster “cpu” works on lane “ffmpeg”.",
+        "No cluster “cpu” works on lane “upload”.",
+    ]
 
 
 @pytest.mark.parametrize("ffmpeg", ["/no/such/ffmpeg", str(Path(__file__))])

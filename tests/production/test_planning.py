@@ -82,9 +82,9 @@ def test_write_asks_with_schema_key_and_facts(settings: Settings):
         (429, b'{"quotaId": "RequestsPerMinute"}', Kind.TRANSIENT),
         (503, b"", Kind.TRANSIENT),
         (400, b'{"error": {"message": "bad key"}}', Kind.PERMANENT),
-        (200, b"<html>", Kind.TRANSIENT),
-        (200, b"x" * 2_000_001, Kind.TRANSIENT),
-        (200, b"[]", Kind.TRANSIENT),
+        (200, b"<html>", Kind.UNKNOWN),
+        (200, b"x" * 2_000_001, Kind.UNKNOWN),
+        (200, b"[]", Kind.UNKNOWN),
         (200, b"{}", Kind.REFUSED),
         (200, b'{"promptFeedback": {"blockReason": "SAFETY"}}', Kind.REFUSED),
         (200, reply("", "SAFETY"), Kind.REFUSED),
@@ -130,6 +130,18 @@ def test_write_where_nobody_listens_bought_nothing(settings: Settings):
     with pytest.raises(Trouble) as trouble:
         planning.write(take(), lambda: None)
     assert trouble.value.kind == Kind.TRANSIENT
+
+
+def test_write_to_a_name_that_leads_nowhere_bought_nothing(settings: Settings):
+    settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": "http://no-such-host.invalid"}
+    with pytest.raises(Trouble) as trouble:
+        planning.write(take(), lambda: None)
+    assert trouble.value.kind == Kind.TRANSIENT
+
+
+def test_write_counts_what_the_model_thought(settings: Settings):
+    usage = {"promptTokenCount": 1000, "candidatesTokenCount": 500, "thoughtsTokenCount": 1500}
+    assert write(settings, 200, reply(json.dumps(plan()), usageMetadata=usage))[1] == Decimal("0.0053")
 
 
 def test_write_whose_reply_is_lost_may_have_been_paid(vendors: SandboxClient):

@@ -1,13 +1,15 @@
 """What the review page shows and what its buttons do."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from production import decisions, review
+from production import asking, commitment, decisions, review
 from production.models import Provider, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, Status
 from tests.factories import make_channel, make_production, make_stage, make_take, make_task, walk
@@ -110,7 +112,7 @@ def test_show_allows_no_script_but_its_own_files(operator_client: Client) -> Non
 def test_commitment_counts_what_runs_until_the_next_gate() -> None:
     task = make_production(Status.ASSETS_READY, clips=3)
     Provider.objects.filter(name="video").update(prices={"clip": "0.50"})
-    coming = review.commitment(task, STAGE["assets"])
+    coming = commitment.of(task, STAGE["assets"])
     assert [stage.name for stage in coming.stages] == ["composites", "video"]
     assert coming.usd == Decimal("1.50")
     assert coming.until == "Video Ready"
@@ -120,7 +122,7 @@ def test_commitment_counts_no_piece_that_is_there_and_current() -> None:
     task = make_production(Status.ASSETS_READY, clips=3)
     make_stage(task, STAGE["composites"])
     make_stage(task, STAGE["video"])
-    assert review.commitment(task, STAGE["assets"]).usd == 0
+    assert commitment.of(task, STAGE["assets"]).usd == 0
 
 
 def test_commitment_counts_a_clip_whose_still_will_be_made_again() -> None:
@@ -128,7 +130,7 @@ def test_commitment_counts_a_clip_whose_still_will_be_made_again() -> None:
     make_stage(task, STAGE["composites"])
     make_stage(task, STAGE["video"])
     make_take(task, "image", 1)
-    assert review.commitment(task, STAGE["assets"]).pieces == 6
+    assert commitment.of(task, STAGE["assets"]).pieces == 6
 
 
 # ---------------------------------------------------------------- who is asked
@@ -137,18 +139,18 @@ def test_commitment_counts_a_clip_whose_still_will_be_made_again() -> None:
 def test_queue_leaves_out_a_stage_without_a_gate() -> None:
     asked = make_task(Status.COMPOSITES_READY, channel=make_channel(gates=["composites"]))
     make_task(Status.COMPOSITES_READY, channel=make_channel(gates=[]))
-    assert list(review.queue()) == [asked]
+    assert list(asking.queue()) == [asked]
 
 
 def test_queue_leaves_out_a_yes_that_waits_for_a_slot() -> None:
     task = make_production(Status.COMPOSITES_READY, channel=make_channel(gates=["composites"]))
     decisions.approve(task, by="olga")
-    assert not review.queue().exists()
+    assert not asking.queue().exists()
 
 
 def test_queue_begins_with_the_most_urgent() -> None:
     low, high = make_task(Status.ASSETS_READY, priority=3), make_task(Status.ASSET_ERROR, priority=1)
-    assert list(review.queue()) == [high, low]
+    assert list(asking.queue()) == [high, low]
 
 
 # ---------------------------------------------------------------- decided
@@ -213,11 +215,11 @@ def test_redo_of_what_is_no_piece_here_is_refused(operator_client: Client, piece
     assert task.status == Status.ASSETS_READY
 
 
-def test_retry_keeps_what_is_done(operator_client: Client) -> None:
+def test_retry_keeps_what_is_done(operator_client: Client, do: Callable[..., Any]) -> None:
     task = make_production(Status.VIDEO_ERROR, failed="video")
-    done = make_take(task, "clip", 1)
-    failed = make_take(task, "clip", 2, state=Take.State.FAILED)
-    send(operator_client, task, "retry")
+    done, failed = make_stage(task, STAGE["video"])
+    Take.objects.filter(pk=failed.pk).update(state=Take.State.FAILED, selected=False)
+    do(send, operator_client, task, "retry")
     failed.refresh_from_db()
     done.refresh_from_db()
     assert (failed.state, done.state) == (Take.State.WAITING, Take.State.DONE)

@@ -49,6 +49,14 @@ def chunks(take: Take, monkeypatch) -> Take:
 # ---------------------------------------------------------------- the straight way
 
 
+def test_upload_keeps_the_first_channel_it_finds(vendors, account, take):
+    found, account.youtube_channel_id = account.youtube_channel_id, ""
+    account.save()
+    upload(take)
+    account.refresh_from_db()
+    assert account.youtube_channel_id == found
+
+
 def test_upload_and_land(vendors, account, take):
     flow.settle(take, next(attempts.carry_out([take], seconds=9))[1])
     (video,) = mine(vendors, account)

@@ -57,7 +57,7 @@ class Command(BaseCommand):
     help = "Runs a worker cluster: calls (planning, images, video, voice, Notion) or cpu (ffmpeg, upload)."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--cluster", choices=("calls", "cpu"), default="calls")
+        parser.add_argument("--cluster", choices=settings.CLUSTERS, default=settings.CLUSTERS[0])
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["cluster"]

@@ -1,0 +1,55 @@
+"""Who has a task: a person is asked, or the system is at it; and in which order people are asked."""
+
+from typing import TYPE_CHECKING, TypedDict
+
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
+
+from production.models import Approval, Task
+from production.stages import ERRORS, HOLDING, REVIEWS, STAGES, Status
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    class Asks(TypedDict):
+        asks: bool
+
+    AskedTask = WithAnnotations[Task, Asks]
+
+
+def tone(status: str, *, asks: bool = True) -> str:
+    """The colour's name: idle, waiting, working, you, error or done. `asks`: a person is really awaited there."""
+    if status in ERRORS:
+        return "error"
+    if status in REVIEWS and asks:
+        return "you"
+    if status in HOLDING:
+        return "working"
+    return {Status.DRAFT: "idle", Status.PUBLISHED: "done"}.get(Status(status), "waiting")
+
+
+def with_asks(tasks: QuerySet[Task]) -> "QuerySet[AskedTask]":
+    """Adds `asks`: true where a person is awaited. A stage without a status of its own for the yes (composites, SFX)
+    stays in its review status while it only waits for a free slot."""
+    return tasks.annotate(asks=Case(When(_awaits_a_person(), then=True), default=False))
+
+
+def _awaits_a_person() -> Q:
+    settled = Q()
+    for stage in STAGES:
+        if stage.review and stage.approved == stage.ready:
+            yes = Approval.objects.filter(task=OuterRef("pk"), stage=stage.name, at__gte=OuterRef("status_since"))
+            no_gate = ~Q(channel__gates__contains=[stage.name])
+            settled |= Q(status=stage.review) & (no_gate | Q(Exists(yes)))
+    return Q(status__in=[*REVIEWS, *ERRORS]) & ~settled
+
+
+def queue() -> "QuerySet[AskedTask]":
+    """Tasks that wait for a person: the most urgent first, then who has waited longest."""
+    return (
+        with_asks(Task.objects.select_related("channel")).filter(asks=True).order_by("priority", "status_since", "pk")
+    )
+
+
+def after(task: Task) -> Task | None:
+    """Whom to look at when `task` is decided."""
+    return queue().exclude(pk=task.pk).first()
