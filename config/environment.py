@@ -89,7 +89,7 @@ def rehearsal(addresses: Mapping[str, str], **extra: str) -> Environment:
     """
     _refuse_strangers(addresses)
     keys = {key: f"sandbox-{key.lower()}" for vendor in VENDORS for key in vendor.keys}
-    return harmless() | keys | dict(addresses) | _new_secrets() | extra
+    return harmless() | keys | dict(addresses) | new_secrets() | extra
 
 
 def harmless() -> Environment:
@@ -137,7 +137,8 @@ def _refuse_strangers(addresses: Mapping[str, str]) -> None:
             raise ValueError(f"{name} of the sandbox is not on this machine: {address}")
 
 
-def _new_secrets() -> Environment:
+def new_secrets() -> Environment:
+    """What only this installation knows."""
     return {
         "SECRET_KEY": secrets.token_urlsafe(50),
         "ENCRYPTION_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),

@@ -64,7 +64,7 @@ def _summary(stage: Rehearsal, view: View, page_id: str) -> dict[str, Any]:
     moved = [change for change in task.changes.all() if change.before != change.after]
     return {
         "status": Status(task.status).label,
-        "statuses": [{"status": Status(c.after).label, "seconds": round(c.seconds_before, 1)} for c in moved],
+        "statuses": [{"status": Status(c.after).label, "seconds": round(c.seconds_since_created, 1)} for c in moved],
         "notion": {"status": row.get("Status"), "url": row.get("YouTube URL")},
         "film": str(workspace.canonical(film, film.kind)) if film else None,
         "film_seconds": round(film.seconds, 1) if film and film.seconds else None,

@@ -81,7 +81,7 @@ def _connect_youtube(sandbox: SandboxClient, channel: Channel) -> None:
 
 def _board(sandbox: SandboxClient, channel: Channel, public_url: str) -> str:
     """A Notion database with a verified webhook: handshake, the operator's paste, the confirmation in the admin."""
-    board = NotionBoard.objects.order_by("pk").first() or NotionBoard.objects.create()
+    board = NotionBoard.objects.first_or_new()
     if not board.data_source_id:
         properties = board_properties([channel.name], list(Status.labels), list(Priority.labels))
         _, board.data_source_id = sandbox.create_database("Videos", properties)

@@ -7,10 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet
 from rich.console import Console
 
-from config import devpg
+from config import devpg, environment
 from config.stack import ROOT, Stack
 from config.supervisor import StartError, Supervisor, guard, require_port
 
@@ -45,10 +44,9 @@ def _secrets() -> dict[str, str]:
     """Made once and kept: what is stored encrypted must be readable after a restart."""
     path = FOLDER / "secrets.json"
     if not path.exists():
-        made = {"SECRET_KEY": secrets.token_urlsafe(50), "ENCRYPTION_KEY": Fernet.generate_key().decode()}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        path.write_text(json.dumps(made | {"OPERATOR_PASSWORD": secrets.token_urlsafe(9)}))
+        path.write_text(json.dumps(environment.new_secrets() | {"OPERATOR_PASSWORD": secrets.token_urlsafe(9)}))
     found: dict[str, str] = json.loads(path.read_text())
     return found
 

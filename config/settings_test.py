@@ -1,20 +1,14 @@
 """Settings of the test run: its own PostgreSQL from the wheel (fsync off), no `.env`, no vendor but loopback."""
 
 import os
-import secrets
 from pathlib import Path
 
-from cryptography.fernet import Fernet
+from config import devpg, environment
 
-from config import devpg
-
-os.environ["ENV_FILE"] = os.environ["SCRIPTS_ENV_FILE"] = ""
-for _name in list(os.environ):
-    if _name.endswith(("_API_KEY", "_BASE_URL", "_WEBHOOK_URL", "_TOKEN_URL")):
-        del os.environ[_name]
-os.environ |= {
-    "SECRET_KEY": secrets.token_urlsafe(50),
-    "ENCRYPTION_KEY": Fernet.generate_key().decode(),
+_kept = {name: value for name, value in os.environ.items() if name.startswith(("DJANGO_SETTINGS_", "PYTEST_", "COV"))}
+_sealed = environment.harmless() | environment.new_secrets() | _kept
+os.environ.clear()
+os.environ |= _sealed | {
     "DATABASE_URL": devpg.ensure(Path(__file__).resolve().parent.parent / "var/test/pg", durable=False),
     "PUBLIC_URL": "http://localhost:8000",
 }

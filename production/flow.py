@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, IntegerField, Q, Value, When
+from django.db.models import Case, IntegerField, Value, When
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -19,7 +19,7 @@ from production import alerts, ledger, lifecycle, recipes, takes, workspace
 from production.attempts import Outcome
 from production.dispatch import ring_lane
 from production.errors import Kind, Trouble
-from production.models import LIVE, Take, Task
+from production.models import Take, Task
 from production.providers import most_tries, next_try
 from production.recipes import Need
 from production.stages import RUNNING, STAGE, STAGES, WAITS_IN, Stage, Status, Verb
@@ -124,8 +124,7 @@ def advance(task: Task) -> None:
 
 def _latest(task: Task) -> dict[tuple[str, int], Take]:
     """The take that decides about each piece: the selected one, unless a newer one is under way or has failed."""
-    deciding = Q(selected=True) | Q(state__in=[*LIVE, State.FAILED])
-    found = task.takes.filter(deciding).order_by("kind", "position", "-number")
+    found = task.takes.deciding().order_by("kind", "position", "-number")
     return {(take.kind, take.position): take for take in found.distinct("kind", "position")}
 
 

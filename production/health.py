@@ -1,15 +1,10 @@
 """`/health`: this process answers. `/ready`: it could do its work now."""
 
-import datetime as dt
-
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 
 from production.models import Heartbeat
-
-FRESH = dt.timedelta(seconds=30)
 
 
 def health(request: HttpRequest) -> JsonResponse:
@@ -27,7 +22,7 @@ def _lacks() -> list[str]:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return ["migrations: run manage.py migrate"]
-        if not Heartbeat.objects.filter(beat__gte=timezone.now() - FRESH).exists():
+        if not Heartbeat.objects.alive().exists():
             return ["a worker: run manage.py worker"]
     except DatabaseError as error:
         return [f"the database ({type(error).__name__}): see DATABASE_URL"]

@@ -46,7 +46,7 @@ def receive(body: bytes, signature: str) -> str:
     Errors: UnsignedError, MalformedError.
     """
     said = _parsed(body)
-    board = NotionBoard.objects.order_by("pk").first() or NotionBoard.objects.create()
+    board = NotionBoard.objects.first_or_new()
     if "verification_token" in said and not board.active_token:
         return _shake_hands(board, said["verification_token"])
     if not board.active_token or not notion.is_signed(body, signature, board.active_token):

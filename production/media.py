@@ -1,5 +1,6 @@
 """Media behind the login, with byte ranges so that players can seek."""
 
+import mimetypes
 import re
 from pathlib import Path
 from typing import BinaryIO
@@ -14,13 +15,6 @@ from production import workspace
 from production.models import Take
 
 RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
-TYPES = {
-    ".png": "image/png",
-    ".mp4": "video/mp4",
-    ".mp3": "audio/mpeg",
-    ".wav": "audio/wav",
-    ".json": "application/json",
-}
 BLOCK = 256 * 1024
 
 
@@ -37,7 +31,7 @@ def take_file(request: HttpRequest, take_id: int) -> HttpResponseBase:
 
 def serve(request: HttpRequest, path: Path) -> HttpResponseBase:
     """200, 206 for a single byte range, 304 or 416. Django's FileResponse knows no ranges."""
-    stat, kind = path.stat(), TYPES.get(path.suffix, "application/octet-stream")
+    stat, kind = path.stat(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     etag = quote_etag(f"{stat.st_mtime_ns:x}-{stat.st_size:x}")
     headers = {
         "Accept-Ranges": "bytes",

@@ -15,6 +15,7 @@ from production import notion
 from production.errors import NotHereError, Trouble
 from production.models import LedgerEntry, StatusChange, Task
 from production.outside import pause_after
+from production.progress import progress_of
 from production.stages import Status
 
 log = structlog.get_logger(__name__)
@@ -49,7 +50,7 @@ def present_state(task: Task) -> notion.Row:
         error_log=error_log(task),
         url=task.youtube_url or None,
         cost=cost(task),
-        progress=progress(task),
+        progress=str(progress_of([task]).get(task.pk, "")),
     )
 
 
@@ -61,16 +62,6 @@ def error_log(task: Task) -> str:
 
 def cost(task: Task) -> Decimal:
     return LedgerEntry.objects.filter(take__task=task).total()
-
-
-def progress(task: Task) -> str:
-    """ "clip 5/18": how far the running stage is, counted in selected takes."""
-    live = task.takes.live().values_list("kind", flat=True).first()
-    if not live:
-        return ""
-    takes = task.takes.filter(kind=live)
-    total = takes.values("position").distinct().count()
-    return f"{live} {takes.filter(selected=True).count()}/{total}"
 
 
 def _line(change: StatusChange) -> str:

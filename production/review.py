@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Sum
 from django.urls import reverse
 
 from production import asking, commitment, lifecycle, recipes
@@ -175,7 +174,7 @@ def read(task: Task, stage_name: str = "") -> Page:
     """The page of the task at the stage it is at, or at the named one."""
     here = stage_at(task)
     stage = STAGE.get(stage_name, here)
-    spent, lanes = _spent(task), Provider.objects.in_bulk()
+    spent, lanes = LedgerEntry.objects.filter(take__task=task).sums_by("take_id"), Provider.objects.in_bulk()
     takes = list(task.takes.defer("recipe", "result").select_related("lane").order_by("kind", "position", "-number"))
     asks = asking.with_asks(Task.objects.filter(pk=task.pk)).values_list("asks", flat=True).get()
     may = verbs_for(Status(task.status))
@@ -220,12 +219,6 @@ def _tabs(task: Task, here: Stage, open_stage: Stage) -> Iterator[Tab]:
     for stage in STAGES:
         place = "done" if finished or stage.index < here.index else "here" if stage == here else "ahead"
         yield Tab(stage, place, stage == open_stage)
-
-
-def _spent(task: Task) -> dict[int, Decimal]:
-    """USD by take."""
-    lines = LedgerEntry.objects.filter(take__task=task).counted().order_by().values_list("take_id").annotate(Sum("usd"))
-    return dict(lines)
 
 
 # ---------------------------------------------------------------- its cards

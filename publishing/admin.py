@@ -3,12 +3,10 @@
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from channels_app.admin import WriteOnlyForm
-from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, bar, pill
-from production.admin.tasks import review_url
+from production.admin.base import HouseAdmin, LookOnlyAdmin, bar, moment, outward, pill, task_link
 from publishing.models import Upload, YouTubeAccount
 
 
@@ -28,7 +26,7 @@ class YouTubeAccountAdmin(HouseAdmin):
     fields = ("channel", "youtube_channel_id", "refresh_token", "health", "since", "until")
     readonly_fields = ("health", "since", "until")
 
-    def save_model(self, request: HttpRequest, obj: YouTubeAccount, form: AccountForm, change: bool) -> None:  # noqa: FBT001 - Django's signature
+    def save_model(self, request: HttpRequest, obj: YouTubeAccount, form: AccountForm, change: bool) -> None:  # noqa: FBT001
         """A new consent: the access that the former one gave is forgotten."""
         if "refresh_token" in form.changed_data:
             obj.access_token, obj.expires, obj.trouble, obj.connected = "", None, "", timezone.now()
@@ -38,13 +36,8 @@ class YouTubeAccountAdmin(HouseAdmin):
     def health(self, account: YouTubeAccount) -> SafeString:
         return pill("error", account.trouble) if account.trouble else pill("done", "Connected")
 
-    @admin.display(description="Connected")
-    def since(self, account: YouTubeAccount) -> SafeString | str:
-        return ago(account.connected)
-
-    @admin.display(description="Access runs out")
-    def until(self, account: YouTubeAccount) -> SafeString | str:
-        return ago(account.expires)
+    since = moment("connected", "Connected")
+    until = moment("expires", "Access runs out")
 
 
 @admin.register(Upload)
@@ -52,14 +45,12 @@ class UploadAdmin(LookOnlyAdmin):
     list_display = ("about", "far", "privacy", "video", "begun", "ended")
     list_select_related = ("task",)
     list_filter = ("privacy",)
-    show_full_result_count = False
-    ordering = ("-pk",)
     fields = ("task", "film", "take", "size", "sent", "privacy", "video_id", "video", "started", "finished")
     readonly_fields = ("video",)
 
     @admin.display(description="Task")
     def about(self, upload: Upload) -> SafeString:
-        return format_html('<a class="task-link" href="{}">{}</a>', review_url(upload.task), upload.task)
+        return task_link(upload.task)
 
     @admin.display(description="Sent")
     def far(self, upload: Upload) -> SafeString:
@@ -68,12 +59,7 @@ class UploadAdmin(LookOnlyAdmin):
 
     @admin.display(description="Video")
     def video(self, upload: Upload) -> SafeString | str:
-        return format_html('<a href="{0}" rel="noreferrer">{0}</a>', upload.url) if upload.url else "–"
+        return outward(upload.url)
 
-    @admin.display(description="Started", ordering="started")
-    def begun(self, upload: Upload) -> SafeString | str:
-        return ago(upload.started)
-
-    @admin.display(description="Finished", ordering="finished")
-    def ended(self, upload: Upload) -> SafeString | str:
-        return ago(upload.finished)
+    begun = moment("started", "Started")
+    ended = moment("finished", "Finished")

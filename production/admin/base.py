@@ -1,13 +1,18 @@
 """What the admin pages share: rows that only look, and how status, time and money are written."""
 
 import datetime as dt
-from decimal import Decimal
+from collections.abc import Callable
+from typing import Any
 
+from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+
+from production.models import Task
 
 
 class HouseAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
@@ -17,9 +22,11 @@ class HouseAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
 
 
 class LookOnlyAdmin(HouseAdmin):
-    """Rows that the system writes and people read."""
+    """Rows that the system writes and people read, the newest first."""
 
     actions = None
+    ordering = ("-pk",)
+    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -42,11 +49,32 @@ def ago(at: dt.datetime | None) -> SafeString | str:
     return format_html('<time class="ago" datetime="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d %H:%M} UTC")
 
 
-def usd(sum_: Decimal | None) -> str:
-    """Cents are enough for people; less than a cent says so."""
-    if not sum_:
-        return "–"
-    return f"${sum_:,.2f}" if sum_ >= Decimal("0.01") else "< $0.01"
+def moment(field: str, title: str) -> Callable[[Any, Any], SafeString | str]:
+    """A column that shows when."""
+
+    @admin.display(description=title, ordering=field)
+    def column(self: Any, row: Any) -> SafeString | str:
+        return ago(getattr(row, field))
+
+    return column
+
+
+def task_link(task: Task) -> SafeString:
+    return format_html('<a class="task-link" href="{}">{}</a>', review_url(task), task)
+
+
+def review_url(task: Task) -> str:
+    return reverse("admin:production_task_review", args=[task.pk])
+
+
+def outward(url: str) -> SafeString | str:
+    """A link to somewhere else, which does not hear where it was followed from."""
+    return format_html('<a href="{0}" rel="noreferrer">{0}</a>', url) if url else "–"
+
+
+@admin.display(description="Origin")
+def origin(row: Any) -> SafeString | str:
+    return pill("simulated", "Simulated") if row.simulated else "Vendor"
 
 
 def bar(done: int, total: int, text: str) -> SafeString:

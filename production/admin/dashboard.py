@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from production.asking import AskedTask
 
 MOST = 12  # cards; the list shows the others
-ALIVE = dt.timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "published": _published_this_week(),
         "lanes": _lanes(),
         "spending": list(_spending()),
-        "workers": Heartbeat.objects.filter(beat__gte=timezone.now() - ALIVE).count(),
+        "workers": Heartbeat.objects.alive().count(),
     }
 
 

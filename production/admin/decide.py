@@ -6,20 +6,20 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
 from production import asking, commitment, decisions, lifecycle, review
-from production.admin.base import usd
-from production.admin.overview import progress_of
 from production.commitment import Commitment
 from production.decisions import DecisionError
 from production.errors import IllegalMoveError, StaleError
 from production.models import Approval, Take, Task
+from production.progress import progress_of
 from production.stages import Verb
+from production.templatetags.money import usd
 
 # The page runs nothing but its own files: no inline script or style, nobody else's address.
 POLICY = (
@@ -28,14 +28,6 @@ POLICY = (
 )
 LIST = "admin:production_task_changelist"
 Refusals = (DecisionError, IllegalMoveError, StaleError)
-
-
-def find(task_id: int) -> Task:
-    """Errors: Http404."""
-    task = Task.objects.select_related("channel").filter(pk=task_id).first()
-    if task is None:
-        raise Http404(f"There is no task {task_id}")
-    return task
 
 
 # ---------------------------------------------------------------- look

@@ -9,9 +9,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
-from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, bar, pill, usd
-from production.admin.tasks import review_url
+from production.admin.base import HouseAdmin, LookOnlyAdmin, bar, moment, origin, pill, task_link
 from production.models import IN_FLIGHT, LedgerEntry, Provider, Take
+from production.templatetags.money import usd
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -73,12 +73,10 @@ def with_traffic(lanes: QuerySet[Provider]) -> "QuerySet[BusyLane]":
 
 @admin.register(Take)
 class TakeAdmin(LookOnlyAdmin):
-    list_display = ("piece_name", "task", "outcome", "counts", "lane", "attempt", "seconds", "origin", "made", "error")
+    list_display = ("piece_name", "task", "outcome", "counts", "lane", "attempt", "seconds", origin, "made", "error")
     list_filter = ("state", "kind", "lane", "simulated", "channel")
     search_fields = ("task__title", "ref")
     list_select_related = ("task", "lane", "channel")
-    show_full_result_count = False
-    ordering = ("-pk",)
     fields = (
         *("task", "kind", "position", "number", "state", "selected", "lane", "attempt", "tries", "prompt", "recipe"),
         *(
@@ -109,13 +107,7 @@ class TakeAdmin(LookOnlyAdmin):
     def counts(self, take: Take) -> bool:
         return take.selected
 
-    @admin.display(description="Origin")
-    def origin(self, take: Take) -> SafeString | str:
-        return pill("simulated", "Simulated") if take.simulated else "Vendor"
-
-    @admin.display(description="Finished", ordering="finished")
-    def made(self, take: Take) -> SafeString | str:
-        return ago(take.finished)
+    made = moment("finished", "Finished")
 
 
 class LedgerList(ChangeList):  # type: ignore[misc]
@@ -130,26 +122,21 @@ class LedgerList(ChangeList):  # type: ignore[misc]
 
 @admin.register(LedgerEntry)
 class LedgerAdmin(LookOnlyAdmin):
-    list_display = ("at_", "piece", "channel", "lane", "outcome", "intended", "actual", "origin", "note")
+    list_display = ("at_", "piece", "channel", "lane", "outcome", "intended", "actual", origin, "note")
     list_filter = ("state", "channel", "lane", "simulated")
     list_select_related = ("take__task", "channel", "lane")
     list_before_template = "admin/production/ledgerentry/sums.html"
     search_fields = ("take__task__title",)
-    show_full_result_count = False
     date_hierarchy = "at"
-    ordering = ("-pk",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LedgerList]:
         return LedgerList
 
-    @admin.display(description="When", ordering="at")
-    def at_(self, line: LedgerEntry) -> SafeString | str:
-        return ago(line.at)
+    at_ = moment("at", "When")
 
     @admin.display(description="What for")
     def piece(self, line: LedgerEntry) -> SafeString:
-        task = line.take.task
-        return format_html('<a class="task-link" href="{}">{}</a> · {}', review_url(task), task, line.take)
+        return format_html("{} · {}", task_link(line.take.task), line.take)
 
     @admin.display(description="State", ordering="state")
     def outcome(self, line: LedgerEntry) -> SafeString:
@@ -162,7 +149,3 @@ class LedgerAdmin(LookOnlyAdmin):
     @admin.display(description="Actual", ordering="actual_usd")
     def actual(self, line: LedgerEntry) -> str:
         return usd(line.actual_usd)
-
-    @admin.display(description="Origin")
-    def origin(self, line: LedgerEntry) -> SafeString | str:
-        return pill("simulated", "Simulated") if line.simulated else "Vendor"

@@ -9,7 +9,7 @@ from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 
 from production import intake
-from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, pill
+from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, moment, pill
 from production.errors import Trouble
 from production.models import NotionBoard, NotionEvent
 
@@ -70,11 +70,8 @@ class NotionEventAdmin(LookOnlyAdmin):
     list_display = ("came", "type", "page_id", "author", "fate", "tries", "outcome")
     list_filter = ("state", "type")
     search_fields = ("page_id", "event_id")
-    show_full_result_count = False
 
-    @admin.display(description="Received", ordering="received")
-    def came(self, event: NotionEvent) -> SafeString | str:
-        return ago(event.received)
+    came = moment("received", "Received")
 
     @admin.display(description="State", ordering="state")
     def fate(self, event: NotionEvent) -> SafeString:

@@ -7,8 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from production.admin.base import LookOnlyAdmin, ago, pill
-from production.admin.tasks import review_url
+from production.admin.base import LookOnlyAdmin, ago, moment, pill, task_link
 from production.models import Alert, Heartbeat, StatusChange
 
 # The schedule's own page lets its users run any function; jobs are only doorbells, the rows above are the truth.
@@ -22,16 +21,12 @@ class StatusChangeAdmin(LookOnlyAdmin):
     list_filter = ("is_error", "verb", "stage")
     list_select_related = ("task",)
     search_fields = ("task__title", "by", "reason")
-    show_full_result_count = False
-    ordering = ("-pk",)
 
-    @admin.display(description="When", ordering="at")
-    def when(self, change: StatusChange) -> SafeString | str:
-        return ago(change.at)
+    when = moment("at", "When")
 
     @admin.display(description="Task")
     def about(self, change: StatusChange) -> SafeString:
-        return format_html('<a class="task-link" href="{}">{}</a>', review_url(change.task), change.task)
+        return task_link(change.task)
 
     @admin.display(description="What")
     def move(self, change: StatusChange) -> SafeString | str:
@@ -44,11 +39,8 @@ class AlertAdmin(LookOnlyAdmin):
     list_display = ("when", "urgency", "channel", "message", "fate")
     list_filter = ("level", "channel")
     list_select_related = ("channel", "task")
-    show_full_result_count = False
 
-    @admin.display(description="When", ordering="created")
-    def when(self, alert: Alert) -> SafeString | str:
-        return ago(alert.created)
+    when = moment("created", "When")
 
     @admin.display(description="Level", ordering="level")
     def urgency(self, alert: Alert) -> SafeString:
@@ -64,25 +56,19 @@ class HeartbeatAdmin(LookOnlyAdmin):
     list_display = ("name", "cluster", "alive_since", "last_beat")
     ordering = ("-beat",)
 
-    @admin.display(description="Started", ordering="started")
-    def alive_since(self, worker: Heartbeat) -> SafeString | str:
-        return ago(worker.started)
-
-    @admin.display(description="Last beat", ordering="beat")
-    def last_beat(self, worker: Heartbeat) -> SafeString | str:
-        return ago(worker.beat)
+    alive_since = moment("started", "Started")
+    last_beat = moment("beat", "Last beat")
 
 
 @admin.register(Failure)
 class FailedJobAdmin(LookOnlyAdmin):
+    ordering = ("-stopped",)
     list_display = ("func", "stopped_", "cluster", "short")
     search_fields = ("func",)
     fields = ("func", "cluster", "started", "stopped", "traceback")
     readonly_fields = ("traceback",)
 
-    @admin.display(description="Failed", ordering="stopped")
-    def stopped_(self, job: Any) -> SafeString | str:
-        return ago(job.stopped)
+    stopped_ = moment("stopped", "Failed")
 
     @admin.display(description="Reason")
     def short(self, job: Any) -> str:

@@ -1,29 +1,16 @@
 """What lists show of many tasks at once: how far, what it has cost, a picture. The same few queries for any number."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Case, Count, IntegerField, Q, Sum, Value, When
+from django.db.models import Case, IntegerField, Value, When
 from django.urls import reverse
 
-from production.models import LIVE, Asset, Clip, LedgerEntry, Take, Task
-from production.stages import PIECES, RUNNING, Stage, Status
+from production.models import LedgerEntry, Take, Task
+from production.progress import Progress, progress_of
 
 STILLS = ("composite", "split", "image")  # best first
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a running stage is: `done` of `total` pieces of one kind."""
-
-    unit: str
-    done: int
-    total: int
-
-    def __str__(self) -> str:
-        return f"{self.unit} {self.done}/{self.total}" if self.total > 1 else self.unit
 
 
 @dataclass(frozen=True)
@@ -36,62 +23,9 @@ class Overview:
 def overviews(tasks: Sequence[Task], *, pictures: bool = False) -> dict[int, Overview]:
     """By task id."""
     ids = [task.pk for task in tasks]
-    progress, spent = progress_of(tasks), _spent(ids)
+    progress, spent = progress_of(tasks), LedgerEntry.objects.filter(take__task__in=ids).sums_by("take__task_id")
     stills = _pictures(ids) if pictures else {}
     return {pk: Overview(progress.get(pk), spent.get(pk, Decimal(0)), stills.get(pk, "")) for pk in ids}
-
-
-def progress_of(tasks: Iterable[Task]) -> dict[int, Progress]:
-    """Of those tasks that are at work."""
-    running = {task.pk: RUNNING[Status(task.status)] for task in tasks if task.status in RUNNING}
-    if not running:
-        return {}
-    totals = {"asset": _count(Asset, running), "clip": _count(Clip, running)}
-    done, under_way = _pieces(running)
-    return {
-        pk: _progress(
-            stage, {per: counts[pk] for per, counts in totals.items()}, done[pk] - under_way[pk], under_way[pk]
-        )
-        for pk, stage in running.items()
-    }
-
-
-Pieces = dict[int, set[tuple[str, int]]]
-
-
-def _pieces(running: dict[int, Stage]) -> tuple[Pieces, Pieces]:
-    """The pieces that have a selected take, and those that are being made or have failed."""
-    deciding = Q(selected=True) | Q(state__in=[*LIVE, Take.State.FAILED])
-    takes = Take.objects.filter(deciding, task__in=running).values_list("task_id", "kind", "position", "selected")
-    done: Pieces = {pk: set() for pk in running}
-    under_way: Pieces = {pk: set() for pk in running}
-    for pk, kind, position, selected in takes.order_by():
-        (done if selected else under_way)[pk].add((kind, position))
-    return done, under_way
-
-
-def _progress(
-    stage: Stage, totals: dict[str, int], done: set[tuple[str, int]], under_way: set[tuple[str, int]]
-) -> Progress:
-    """Counted in the stage's main piece; its first one (the plan) while that is not there yet."""
-    pieces = [piece for piece in PIECES if piece.stage == stage.name]
-    first, main = pieces[0], pieces[-1]
-    if (first.kind, 0) in under_way and first != main:
-        return Progress(first.kind, 0, 1)
-    kinds = {piece.kind for piece in pieces if piece.per == main.per}
-    total = 1 if main.per == "task" else totals[main.per]
-    name = main.kind if len(kinds) == 1 else stage.name.removesuffix("s")
-    return Progress(name, sum(kind in kinds for kind, _ in done), total)
-
-
-def _count(model: type[Asset | Clip], ids: Iterable[int]) -> Counter[int]:
-    rows = model.objects.filter(task__in=ids).order_by().values_list("task_id").annotate(n=Count("pk"))
-    return Counter(dict(rows))
-
-
-def _spent(ids: list[int]) -> dict[int, Decimal]:
-    lines = LedgerEntry.objects.filter(take__task__in=ids).counted().order_by()
-    return dict(lines.values_list("take__task_id").annotate(Sum("usd")))
 
 
 def _pictures(ids: list[int]) -> dict[int, str]:

@@ -10,7 +10,7 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -21,10 +21,12 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from production import asking, review
 from production.admin import decide
-from production.admin.base import HouseAdmin, ago, bar, pill, usd
-from production.admin.overview import overviews, progress_of
+from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
+from production.admin.overview import overviews
 from production.models import Priority, Task
+from production.progress import progress_of
 from production.stages import AT_REST, Verb
+from production.templatetags.money import usd
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -140,7 +142,7 @@ class TaskAdmin(HouseAdmin):
 
     @admin.display(description="Title", ordering="title")
     def name(self, task: Task) -> SafeString:
-        return format_html('<a class="task-link" href="{}">{}</a>', review_url(task), task)
+        return task_link(task)
 
     @admin.display(description="Priority", ordering="priority")
     def urgency(self, task: Task) -> SafeString | str:
@@ -156,9 +158,7 @@ class TaskAdmin(HouseAdmin):
     def cost(self, task: "ListedTask") -> str:
         return usd(task.overview.usd if hasattr(task, "overview") else overviews([task])[task.pk].usd)
 
-    @admin.display(description="In this status", ordering="status_since")
-    def since(self, task: Task) -> SafeString | str:
-        return ago(task.status_since)
+    since = moment("status_since", "In this status")
 
     @admin.display(description="")
     def edit(self, task: Task) -> SafeString:
@@ -167,7 +167,7 @@ class TaskAdmin(HouseAdmin):
 
     @admin.display(description="Video")
     def video(self, task: Task) -> SafeString | str:
-        return format_html('<a href="{0}" rel="noreferrer">{0}</a>', task.youtube_url) if task.youtube_url else "–"
+        return outward(task.youtube_url)
 
     # ------------------------------------------------------------ the words
 
@@ -193,7 +193,7 @@ class TaskAdmin(HouseAdmin):
         ]
 
     def review_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
-        task = decide.find(task_id)
+        task = get_object_or_404(Task.objects.select_related("channel"), pk=task_id)
         may_decide = self.has_change_permission(request, task)
         if not (may_decide if request.method == "POST" else self.has_view_permission(request, task)):
             raise PermissionDenied
@@ -202,7 +202,7 @@ class TaskAdmin(HouseAdmin):
         return decide.show(request, task, may_decide=may_decide)
 
     def progress_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
-        task = decide.find(task_id)
+        task = get_object_or_404(Task.objects.select_related("channel"), pk=task_id)
         if not self.has_view_permission(request, task):
             raise PermissionDenied
         return decide.progress(request, task)
@@ -276,7 +276,3 @@ class Row:
         coming = page.commitment if verb == Verb.APPROVE else None
         sentence = decide.what_follows(coming) if coming else page.here.title
         return cls(task, possible=True, sentence=sentence, seen=page.seen)
-
-
-def review_url(task: Task) -> str:
-    return reverse("admin:production_task_review", args=[task.pk])

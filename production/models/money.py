@@ -21,6 +21,10 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
             )
         )
 
+    def sums_by(self, key: str) -> dict[int, Decimal]:
+        """What the lines count for in all, by one of their columns."""
+        return dict(self.counted().order_by().values_list(key).annotate(Sum("usd")))
+
     def total(self) -> Decimal:
         total: Decimal = self.counted().aggregate(sum=Coalesce(Sum("usd"), Decimal(0)))["sum"]
         return total

@@ -7,6 +7,12 @@ from django.utils import timezone
 from channels_app.fields import SecretTextField
 
 
+class NotionBoardManager(models.Manager["NotionBoard"]):
+    def first_or_new(self) -> "NotionBoard":
+        """The board whose webhook we answer; there is one."""
+        return self.order_by("pk").first() or self.create()
+
+
 class NotionBoard(models.Model):
     """One Notion database of videos and the subscription that reports its changes.
 
@@ -20,6 +26,8 @@ class NotionBoard(models.Model):
     active_token = SecretTextField(null=True, blank=True, editable=False)
     activated = models.DateTimeField(null=True, editable=False)
     activated_by = models.CharField(max_length=150, blank=True, editable=False)
+
+    objects = NotionBoardManager()
 
     class Meta:
         verbose_name = "Notion board"

@@ -1,5 +1,7 @@
 """What operators are told, and who is at work."""
 
+import datetime as dt
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -33,6 +35,12 @@ class Alert(models.Model):
         return self.message
 
 
+class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
+    def alive(self) -> "HeartbeatQuerySet":
+        """Workers that have beaten lately: they beat with every sweep, every few seconds."""
+        return self.filter(beat__gte=timezone.now() - dt.timedelta(seconds=30))
+
+
 class Heartbeat(models.Model):
     """A worker command that is alive: one row a process, renewed with every sweep."""
 
@@ -40,6 +48,8 @@ class Heartbeat(models.Model):
     cluster = models.CharField(max_length=20)
     started = models.DateTimeField(default=timezone.now)
     beat = models.DateTimeField(default=timezone.now)
+
+    objects = HeartbeatQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name

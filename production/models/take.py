@@ -68,6 +68,10 @@ class TakeQuerySet(models.QuerySet["Take"]):
         """Takes that may still come to something by themselves."""
         return self.filter(state__in=LIVE)
 
+    def deciding(self) -> "TakeQuerySet":
+        """Takes that decide how their piece stands: the selected one, and what is under way or has failed."""
+        return self.filter(Q(selected=True) | Q(state__in=[*LIVE, Take.State.FAILED]))
+
     def of(self, kind: str, position: int) -> "TakeQuerySet":
         return self.filter(kind=kind, position=position)
 

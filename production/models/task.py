@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from channels_app.models import Channel, Privacy
 from production.models import triggers
-from production.stages import ERRORS, HOLDING, REVIEWS, STAGES, WAITS_IN, Status
+from production.stages import HOLDING, STAGES, WAITS_IN, Status
 
 
 class Priority(models.IntegerChoices):
@@ -25,9 +25,6 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def waiting(self) -> "TaskQuerySet":
         """Tasks that a free slot could take further."""
         return self.filter(status__in=[Status.QUEUED, *WAITS_IN])
-
-    def needing_a_person(self) -> "TaskQuerySet":
-        return self.filter(status__in=[*REVIEWS, *ERRORS])
 
 
 class Task(models.Model):
@@ -168,7 +165,7 @@ class StatusChange(models.Model):
         return f"{self.get_before_display()} → {self.get_after_display()}"
 
     @property
-    def seconds_before(self) -> float:
+    def seconds_since_created(self) -> float:
         return (self.at - self.task.created).total_seconds()
 
 

@@ -101,10 +101,10 @@ def test_space_plays_a_narration_and_only_one_at_a_time(page: Page) -> None:
     playing = "[...document.querySelectorAll('audio')].map((audio) => !audio.paused)"
     page.keyboard.press("j")
     page.keyboard.press(" ")
-    page.wait_for_function(f"{playing}[0]")
+    page.wait_for_function(f"() => {playing}[0]")
     page.keyboard.press("j")
     page.keyboard.press(" ")
-    page.wait_for_function(f"{playing}[1] && !{playing}[0]")
+    page.wait_for_function(f"() => {playing}[1] && !{playing}[0]")
 
 
 def test_older_take_is_compared_and_picked(page: Page) -> None:

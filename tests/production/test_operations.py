@@ -16,7 +16,7 @@ from production import alerts, checks, decisions, flow, jobs, providers, recipes
 from production.models import Alert, Heartbeat, NotionEvent, Provider, Take, Task
 from production.stages import PIECE, STAGE, Status
 from sandbox.client import SandboxClient
-from tests.factories import make_channel, make_production, make_stage, make_take, make_task
+from tests.factories import make_production, make_stage, make_take, make_task
 from tests.production.scripts import Scripts
 from tests.production.test_dispatch import many
 from tests.production.vendors import answering, dead_address

@@ -111,9 +111,12 @@ def test_cost_counts_what_is_open_and_unknown_as_its_upper_bound():
 
 
 def test_progress_counts_the_pieces_of_the_running_stage():
-    task = make_task(Status.GENERATING_VIDEO)
+    task = make_production(Status.GENERATING_VIDEO)
     make_take(task, "clip", 1)
     make_take(task, "clip", 2, state=Take.State.WAITING)
-    assert outbox.progress(task) == "clip 1/2"
-    task.takes.update(state=Take.State.DONE)
-    assert outbox.progress(task) == ""
+    make_take(task, "clip", 9, state=Take.State.CANCELLED)  # of a plan that had more
+    assert outbox.present_state(task).progress == "clip 1/2"
+
+
+def test_progress_is_empty_at_a_gate():
+    assert outbox.present_state(make_production(Status.VIDEO_READY)).progress == ""

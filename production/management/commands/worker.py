@@ -9,7 +9,6 @@ import argparse
 import ctypes
 import os
 import signal
-import socket
 import sys
 import time
 from multiprocessing import Process
@@ -23,7 +22,7 @@ from django.db import Error as DatabaseTrouble
 from django.db import OperationalError, close_old_connections, connection, connections
 from django_q import cluster
 
-from production import sweep
+from production import dispatch, sweep
 
 log = structlog.get_logger(__name__)
 PR_SET_PDEATHSIG = 1
@@ -105,7 +104,7 @@ def _sweep(name: str) -> None:
     """A database that is away for a moment ends no worker: the next round finds everything still there."""
     try:
         close_old_connections()
-        sweep.beat(f"{socket.gethostname()}:{os.getpid()}", name)
+        sweep.beat(dispatch.holder(), name)
         sweep.tick()
     except DatabaseTrouble as error:
         log.warning("sweep_round_failed", reason=str(error))
