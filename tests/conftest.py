@@ -1,10 +1,15 @@
-"""What every test stands on: its own workspaces and nobody's static files."""
+"""What every test stands on: its own workspaces, nobody's static files, and the sandbox's vendors."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from pytest_django import Settings
+
+from sandbox.client import SandboxClient
+from tests.sandboxes import KEY, Process
 
 
 @pytest.hookimpl(trylast=True)
@@ -23,3 +28,34 @@ def static_root(tmp_path_factory: pytest.TempPathFactory) -> None:
 def workspace_root(tmp_path: Path, settings: Settings) -> None:
     """Takes of this test go with it."""
     settings.WORKSPACE_ROOT = tmp_path / "workspaces"
+
+
+@pytest.fixture(scope="session")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """One sandbox for the session, at the instant pace."""
+    process = Process(tmp_path_factory.mktemp("sandbox"))
+    yield process
+    assert process.end() == 0
+
+
+@pytest.fixture
+def vendors(process: Process, settings: Settings) -> Iterator[SandboxClient]:
+    """Every vendor is the sandbox; the books go on from test to test, the faults do not."""
+    settings.ADDRESSES = {name: process.addresses.get(name, own) for name, own in settings.OWN_ADDRESSES.items()}
+    settings.SLACK_WEBHOOK_URL = process.addresses["SLACK_WEBHOOK_URL"]
+    for name in ("NOTION_API_KEY", "GEMINI_API_KEY", "KIE_API_KEY", "ELEVENLABS_API_KEY", "GOOGLE_CLIENT_ID"):
+        setattr(settings, name, KEY)
+    settings.GOOGLE_CLIENT_SECRET = KEY
+    yield process.client
+    process.client.clear_faults()
+
+
+@pytest.fixture
+def do(django_capture_on_commit_callbacks: Any) -> Callable[..., Any]:
+    """Calls, then lets happen what waits for the commit."""
+
+    def call(function: Callable[..., Any], *args: Any, **words: Any) -> Any:
+        with django_capture_on_commit_callbacks(execute=True):
+            return function(*args, **words)
+
+    return call

@@ -3,23 +3,20 @@
 Files go below `settings.WORKSPACE_ROOT`, which `tests/conftest.py` points at the test's own folder.
 """
 
-import io
 import itertools
-import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import imageio_ffmpeg
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission, User
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
-from PIL import Image
 
 from channels_app.models import Channel
 from production import lifecycle, recipes, takes, workspace
@@ -27,6 +24,7 @@ from production.models import Asset, Clip, LedgerEntry, Take, Task
 from production.providers import is_simulated
 from production.recipes import Need, Recipe
 from production.stages import ERRORS, PIECE, STAGE, STAGES, Stage, Status, Verb
+from tests.media import ffmpeg, picture
 
 PASSWORD = "a-password-of-the-tests"
 NUMBERS = itertools.count(1)
@@ -34,6 +32,13 @@ COLOURS = ("#4c6a92", "#b5654a", "#5d8a66", "#a1824a", "#7b5d8f", "#3f8a8c")
 SECONDS = {"clip": 10.0, "narration": 8.0, "sound": 10.0, "film": 8.0}
 State = Take.State
 Step = tuple[Verb, Stage | None, Status]
+Row = TypeVar("Row", bound=Model)
+
+
+def fresh(row: Row) -> Row:
+    """The same row, read again."""
+    row.refresh_from_db()
+    return row
 
 
 # ---------------------------------------------------------------- people
@@ -194,20 +199,24 @@ def _finished(take: Take, seconds: float | None) -> dict[str, Any]:
     """Write the take's file; the columns of a take that is done."""
     take.token = uuid.uuid4()
     length = seconds or SECONDS.get(take.kind)
-    path = workspace.run_folder(take) / f"{take.kind}{take.piece.suffix}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(media(take.piece.suffix, length or 0, COLOURS[take.position % len(COLOURS)]))
-    sha256, size = workspace.fingerprint(path)
-    return {
+    written = write_output(take, media(take.piece.suffix, length or 0, COLOURS[take.position % len(COLOURS)]))
+    return written | {
         "token": take.token,
-        "output": workspace.relative(take, path),
-        "sha256": sha256,
-        "size": size,
+        "output": workspace.relative(take, written["output"]),
         "seconds": length,
         "selected": True,
         "attempt": 1 if take.piece.paid else 0,
         "finished": timezone.now(),
     }
+
+
+def write_output(take: Take, content: bytes) -> dict[str, Any]:
+    """Write what the take's attempt has made; its path, sha256 and size."""
+    path = workspace.run_folder(take) / f"{take.kind}{take.piece.suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    sha256, size = workspace.fingerprint(path)
+    return {"output": path, "sha256": sha256, "size": size}
 
 
 # ---------------------------------------------------------------- media
@@ -217,22 +226,15 @@ def _finished(take: Take, seconds: float | None) -> dict[str, Any]:
 def media(suffix: str, seconds: float = 0, colour: str = COLOURS[0]) -> bytes:
     """A real file of that kind; sounds and films last so many seconds."""
     if suffix == ".png":
-        return _picture(colour)
+        return picture(colour=colour)
     return _sound_or_film(suffix, seconds, colour) if suffix in (".mp4", ".mp3") else b"{}"
-
-
-def _picture(colour: str) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (320, 180), colour).save(file, "PNG")
-    return file.getvalue()
 
 
 def _sound_or_film(suffix: str, seconds: float, colour: str) -> bytes:
     sound = ["-f", "lavfi", "-i", f"sine=frequency=330:duration={seconds}"]
-    picture = ["-f", "lavfi", "-i", f"color=c={colour}:s=320x180:r=10:d={seconds}", "-pix_fmt", "yuv420p"]
-    inputs = [*sound, *(picture if suffix == ".mp4" else [])]
+    frames = ["-f", "lavfi", "-i", f"color=c={colour}:s=320x180:r=10:d={seconds}", "-pix_fmt", "yuv420p"]
+    inputs = [*sound, *(frames if suffix == ".mp4" else [])]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"media{suffix}"
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *inputs, "-movflags", "+faststart", str(path)]
-        subprocess.run(command, check=True)
+        ffmpeg(*inputs, "-movflags", "+faststart", path)
         return path.read_bytes()

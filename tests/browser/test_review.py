@@ -3,28 +3,20 @@
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from production.models import Take, Task
+from production.models import Take
 from production.stages import Status
 from tests.browser.conftest import Witness
-from tests.factories import make_channel, make_production, make_take, make_task
-
-
-def address(task: Task) -> str:
-    return f"/admin/production/task/{task.pk}/review/"
-
-
-def fresh(task: Task) -> Task:
-    task.refresh_from_db()
-    return task
+from tests.factories import fresh, make_channel, make_production, make_take, make_task
+from tests.pages import review_of
 
 
 def test_approve_by_keyboard_goes_to_the_next_task(page: Page) -> None:
     first, second = make_production(Status.ASSETS_READY, clips=2), make_production(Status.VIDEO_READY)
-    page.goto(address(first))
+    page.goto(review_of(first))
     page.keyboard.press("a")
     expect(page.locator("dialog[open] .sum")).to_have_text("at most $0.84")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**{address(second)}")
+    page.wait_for_url(f"**{review_of(second)}")
     expect(page.locator(".toast")).to_contain_text("Assets approved")
     assert fresh(first).approvals.get().by == "olga"
 
@@ -33,12 +25,12 @@ def test_next_task_is_fetched_ahead(page: Page) -> None:
     task, following = make_production(Status.AUDIO_READY), make_production(Status.ASSETS_READY)
     media = reverse("take-file", args=[following.takes.get(kind="image", position=1).pk])
     with page.expect_response(lambda answer: answer.url.endswith(media)):
-        page.goto(address(task))
+        page.goto(review_of(task))
 
 
 def test_reject_by_keyboard_with_a_reason(page: Page) -> None:
     task = make_production(Status.ASSETS_READY)
-    page.goto(address(task))
+    page.goto(review_of(task))
     page.keyboard.press("x")
     page.keyboard.type("The lantern looks like a bucket")
     page.keyboard.press("Control+Enter")
@@ -49,7 +41,7 @@ def test_reject_by_keyboard_with_a_reason(page: Page) -> None:
 
 def test_reject_without_a_reason_stays(page: Page) -> None:
     task = make_production(Status.ASSETS_READY)
-    page.goto(address(task))
+    page.goto(review_of(task))
     page.keyboard.press("x")
     page.keyboard.press("Control+Enter")
     expect(page.locator("dialog[open]")).to_be_visible()
@@ -58,7 +50,7 @@ def test_reject_without_a_reason_stays(page: Page) -> None:
 
 def test_redo_of_one_piece_by_keyboard(page: Page) -> None:
     task = make_production(Status.VIDEO_READY, clips=3)
-    page.goto(address(task))
+    page.goto(review_of(task))
     for key in ("j", "j", "r", "Enter"):
         page.keyboard.press(key)
     expect(page.locator("dialog[open] .sum")).to_have_text("at most $0.42")
@@ -78,7 +70,7 @@ def test_redo_of_one_piece_by_keyboard(page: Page) -> None:
 
 def test_seek_in_a_clip_plays_from_there(page: Page, witness: Witness) -> None:
     task = make_production(Status.VIDEO_READY, clips=1)
-    page.goto(address(task))
+    page.goto(review_of(task))
     reached = page.evaluate(
         """async () => {
             const video = document.querySelector("video");
@@ -97,7 +89,7 @@ def test_seek_in_a_clip_plays_from_there(page: Page, witness: Witness) -> None:
 
 
 def test_space_plays_a_narration_and_only_one_at_a_time(page: Page) -> None:
-    page.goto(address(make_production(Status.AUDIO_READY)))
+    page.goto(review_of(make_production(Status.AUDIO_READY)))
     playing = "[...document.querySelectorAll('audio')].map((audio) => !audio.paused)"
     page.keyboard.press("j")
     page.keyboard.press(" ")
@@ -111,18 +103,17 @@ def test_older_take_is_compared_and_picked(page: Page) -> None:
     task = make_production(Status.ASSETS_READY)
     older = task.takes.of("image", 1).get()
     make_take(task, "image", 1)
-    page.goto(address(task))
+    page.goto(review_of(task))
     page.get_by_text("1 other take").click()
     page.get_by_role("button", name="Use this one").click()
     expect(page.locator(".toast")).to_contain_text("it is")
-    older.refresh_from_db()
-    assert older.selected
+    assert fresh(older).selected
 
 
 def test_page_turns_over_by_itself_while_the_system_works(page: Page) -> None:
     task = make_production(Status.GENERATING_VIDEO, clips=2)
     make_take(task, "clip", 1, state=Take.State.WAITING)
-    page.goto(address(task))
+    page.goto(review_of(task))
     expect(page.locator("#progress")).to_contain_text("clip 0/2")
     Take.objects.of("clip", 1).filter(task=task).update(state=Take.State.CANCELLED)
     make_take(task, "clip", 1)
@@ -132,7 +123,7 @@ def test_page_turns_over_by_itself_while_the_system_works(page: Page) -> None:
 
 def test_retry_by_keyboard(page: Page) -> None:
     task = make_task(Status.ASSET_ERROR, reason="The text model was away")
-    page.goto(address(task))
+    page.goto(review_of(task))
     expect(page.locator("#decision")).to_contain_text("The text model was away")
     page.keyboard.press("t")
     page.wait_for_url("**/admin/production/task/")
@@ -142,7 +133,7 @@ def test_retry_by_keyboard(page: Page) -> None:
 def test_every_gate_opens_without_a_fault(page: Page) -> None:
     channel = make_channel(gates=["assets", "composites", "video", "audio", "sfx"])
     for status in (Status.COMPOSITES_READY, Status.SFX_READY, Status.FINAL_REVIEW):
-        page.goto(address(make_production(status, channel=channel)))
+        page.goto(review_of(make_production(status, channel=channel)))
         expect(page.locator("#status")).to_have_text(status.label)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

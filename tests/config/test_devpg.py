@@ -15,7 +15,9 @@ import psycopg
 import pytest
 
 from config import devpg
-from tests.config.processes import ROOT, alive_with, python, wait_until
+from tests import ROOT
+from tests.config.processes import alive_with, python
+from tests.waiting import eventually
 
 USER = """
 import sys
@@ -74,7 +76,7 @@ def test_ensure_from_many_processes_at_once_starts_one_server(folder: Path) -> N
     assert len(addresses) == len(pids) == 1
     for user in users:
         user.communicate("")
-    wait_until(lambda: not alive_with(folder))
+    eventually(lambda: not alive_with(folder))
 
 
 def test_server_stops_when_the_last_user_is_killed(folder: Path) -> None:
@@ -86,7 +88,7 @@ def test_server_stops_when_the_last_user_is_killed(folder: Path) -> None:
     assert one(address, "SELECT 1") == 1
     second.kill()
     second.communicate()
-    wait_until(lambda: not alive_with(folder))
+    eventually(lambda: not alive_with(folder))
     assert not devpg._sockets(folder).exists()
 
 

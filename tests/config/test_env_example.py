@@ -3,14 +3,11 @@
 import ast
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
-
-from django.conf import settings
 
 from config.environment import VENDORS
 from production.management.commands.docs import Setting, read_settings
+from tests import ROOT
 
-ROOT: Path = settings.BASE_DIR
 READERS = {"secret", "seconds", "str", "int", "float", "bool", "list"}
 BY_SCRIPTS = {"SCRIPTS_ENV_FILE"}  # handed through to the scripts, which read it themselves
 

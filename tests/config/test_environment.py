@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config import environment
-from tests.config.processes import ROOT
+from tests import ROOT
 
 ADDRESSES = {name: f"http://127.0.0.1:90{number:02}" for number, name in enumerate(sorted(environment.ADDRESSES))}
 REAL = "sk-live-0123456789"

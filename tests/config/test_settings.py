@@ -8,15 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import VENDORS
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 GOOD = {
     "SECRET_KEY": "x" * 50,
     "ENCRYPTION_KEY": "q6Zy4iA0n3Vv1pO8vY1mQm0H0hFJb1e2s5t8u0w2y4A=",

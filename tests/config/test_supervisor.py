@@ -15,7 +15,8 @@ import pytest
 from config import devpg, supervisor
 from config import supervisor as supervisor_module
 from config.supervisor import StartError, Supervisor
-from tests.config.processes import alive_with, python, wait_until
+from tests.config.processes import alive_with, python
+from tests.waiting import eventually
 
 SLEEP = "import sys, time; time.sleep(600)"
 STUBBORN = (
@@ -177,7 +178,7 @@ def test_sigkill_of_the_guard_leaves_nothing(tmp_path: Path, mark: str) -> None:
     command.stdout.readline()
     command.kill()
     command.communicate()
-    wait_until(lambda: not alive_with(mark))
+    eventually(lambda: not alive_with(mark))
 
 
 def test_wait_ready_quotes_a_child_that_ended(children: Supervisor, mark: str) -> None:

@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 
 from production.management.commands import docs
 from production.stages import PIECES, STAGES, Status, legal_pairs
+from tests import ROOT
 
-ROOT: Path = settings.BASE_DIR
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)(?:#[^)]*)?\)")
 LATER = {"docs/review.png"}  # the screenshot is on its way

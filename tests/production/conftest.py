@@ -1,8 +1,7 @@
-"""Scripts of the tests' own, the sandbox's vendors, and people who look at the admin."""
+"""Scripts of the tests' own, a yes that counts at once, and people who look at the admin."""
 
-from collections.abc import Callable
+import datetime as dt
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -10,7 +9,6 @@ from pytest_django import Settings
 
 from tests.factories import make_operator, make_staff
 from tests.production.scripts import Scripts
-from tests.production.vendors import process, vendors  # noqa: F401 - fixtures
 
 
 @pytest.fixture
@@ -36,11 +34,6 @@ def looker_client(client: Client) -> Client:
 
 
 @pytest.fixture
-def do(django_capture_on_commit_callbacks: Any) -> Callable[..., Any]:
-    """Calls, then lets happen what waits for the commit."""
-
-    def call(function: Callable[..., Any], *args: Any, **words: Any) -> Any:
-        with django_capture_on_commit_callbacks(execute=True):
-            return function(*args, **words)
-
-    return call
+def at_once(settings: Settings) -> None:
+    """A yes lets the next stage begin at once."""
+    settings.UNDO = dt.timedelta()

@@ -16,6 +16,7 @@ from production.models import Alert, Heartbeat, NotionBoard, NotionEvent, Provid
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
 from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
+from tests.pages import review_of
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:production_task_changelist"
@@ -51,7 +52,7 @@ def every_page() -> Iterator[str]:
         if row:
             yield reverse(f"{name}_change", args=[row.pk])
     for task in Task.objects.all():
-        yield reverse("admin:production_task_review", args=[task.pk])
+        yield review_of(task)
 
 
 # ---------------------------------------------------------------- every page
@@ -143,7 +144,7 @@ def test_next_leads_to_the_most_urgent_task(operator_client: Client) -> None:
     url = reverse("admin:production_task_next")
     assert operator_client.get(url)["Location"] == reverse("admin:index")
     task = make_task(Status.ASSETS_READY)
-    assert operator_client.get(url)["Location"] == reverse("admin:production_task_review", args=[task.pk])
+    assert operator_client.get(url)["Location"] == review_of(task)
 
 
 # ---------------------------------------------------------------- the words of a task

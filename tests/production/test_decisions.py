@@ -10,16 +10,11 @@ from production.decisions import DecisionError
 from production.errors import IllegalMoveError
 from production.models import Approval, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, Stage, Status, Verb
-from tests.factories import make_channel, make_operator, make_production, make_stage, make_take, make_task
+from tests.factories import fresh, make_channel, make_operator, make_production, make_stage, make_take, make_task
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 State = Take.State
 GATES = [stage for stage in STAGES if stage.review]
-
-
-@pytest.fixture(autouse=True)
-def at_once(settings) -> None:
-    settings.UNDO = dt.timedelta()
 
 
 def at_gate(stage: Stage, **words: Any) -> Task:
@@ -28,8 +23,7 @@ def at_gate(stage: Stage, **words: Any) -> Task:
 
 
 def status(task: Task) -> str:
-    task.refresh_from_db()
-    return task.status
+    return fresh(task).status
 
 
 # ---------------------------------------------------------------- yes

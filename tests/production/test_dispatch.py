@@ -2,10 +2,9 @@
 
 import datetime as dt
 import socket
-import threading  # noqa: TID251 - claimers beside each other
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -14,6 +13,7 @@ from production import dispatch, ledger, takes
 from production.models import LedgerEntry, Priority, Provider, Take, Task
 from production.stages import Status
 from tests.factories import make_channel, make_take, make_task
+from tests.production.beside import many
 
 State = Take.State
 HOUR = dt.timedelta(hours=1)
@@ -24,26 +24,6 @@ def make_waiting(count: int, kind: str = "image", task: Task | None = None) -> T
     for position in range(1, count + 1):
         make_take(task, kind, position, state=State.WAITING)
     return task
-
-
-def many(count: int, work) -> list[object]:
-    """The answers of `work`, called by so many threads at the same moment, each with its own connection."""
-    begin, answers = threading.Barrier(count), []
-
-    def one() -> None:
-        try:
-            begin.wait(30)
-            answers.append(work())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=one) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(answers) == count
-    return answers
 
 
 # ---------------------------------------------------------------- at once

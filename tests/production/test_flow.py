@@ -13,22 +13,21 @@ from production.attempts import Outcome
 from production.errors import Kind, Trouble
 from production.models import Alert, Approval, LedgerEntry, Take, Task
 from production.stages import STAGE, STAGES, Status
-from tests.factories import make_channel, make_plan, make_production, make_stage, make_take, make_task
+from tests.factories import (
+    fresh,
+    make_channel,
+    make_plan,
+    make_production,
+    make_stage,
+    make_take,
+    make_task,
+    write_output,
+)
 from tests.production.scripts import Scripts
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 State = Take.State
 HOUR = dt.timedelta(hours=1)
-
-
-@pytest.fixture(autouse=True)
-def at_once(settings) -> None:
-    settings.UNDO = dt.timedelta()
-
-
-def fresh(row: Any) -> Any:
-    row.refresh_from_db()
-    return row
 
 
 def running(status: Status = Status.GENERATING_ASSETS, **words: Any) -> Task:
@@ -48,11 +47,7 @@ def claim(lane: str = "images") -> Take:
 def settle(take: Take, trouble: Trouble | None = None, **words: Any) -> Take:
     """Settle an attempt as `trouble`, or as done with a file."""
     if not trouble and not words:
-        path = workspace.run_folder(take) / f"{take.kind}{take.piece.suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"whole")
-        sha256, size = workspace.fingerprint(path)
-        words = {"output": path, "usd": Decimal("0.02"), "sha256": sha256, "size": size}
+        words = write_output(take, b"whole") | {"usd": Decimal("0.02")}
     flow.settle(take, Outcome(trouble=trouble, **words))
     return fresh(take)
 

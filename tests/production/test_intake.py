@@ -13,7 +13,8 @@ from production.models import NotionEvent, Priority, Take, Task
 from production.stages import Status
 from sandbox.client import SandboxClient
 from tests.factories import make_channel, make_take, make_task, walk
-from tests.production.vendors import answering, dead_address, make_board
+from tests.sandboxes import make_board
+from tests.vendor import answering, dead_address
 
 pytestmark = pytest.mark.django_db
 State = NotionEvent.State

@@ -23,7 +23,6 @@ from production import (
     runner,
     sweep,
     takes,
-    workspace,
 )
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
@@ -31,6 +30,7 @@ from production.models import Alert, LedgerEntry, Provider, Take, Task
 from production.runner import Order
 from production.stages import STAGE, Status, Verb
 from tests.factories import (
+    fresh,
     make_channel,
     make_ledger_entry,
     make_operator,
@@ -38,7 +38,9 @@ from tests.factories import (
     make_stage,
     make_take,
     make_task,
+    write_output,
 )
+from tests.pages import review_of
 
 pytestmark = pytest.mark.django_db
 State = Take.State
@@ -51,17 +53,8 @@ def advanced(status: Status, **words) -> Task:
     return task
 
 
-def fresh(row):
-    row.refresh_from_db()
-    return row
-
-
 def whole(take: Take) -> Outcome:
-    path = workspace.run_folder(take) / f"{take.kind}{take.piece.suffix}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{}")
-    sha256, size = workspace.fingerprint(path)
-    return Outcome(output=path, sha256=sha256, size=size, result={"id": "a", "url": "https://x/a", "status": {}})
+    return Outcome(**write_output(take, b"{}"), result={"id": "a", "url": "https://x/a", "status": {}})
 
 
 def test_words_edited_during_the_upload_upload_it_no_second_time():
@@ -301,7 +294,7 @@ def test_reason_with_a_nul_is_stored_without_it(client):
     client.force_login(make_operator())
     task = make_production(Status.ASSETS_READY)
     words = {"verb": "reject", "reason": "too\x00dark", "seen": review.seen(task)}
-    assert client.post(f"/admin/production/task/{task.pk}/review/", words).status_code == 302
+    assert client.post(review_of(task), words).status_code == 302
     assert task.changes.last().reason == "toodark"
 
 

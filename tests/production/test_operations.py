@@ -17,9 +17,9 @@ from production.models import Alert, Heartbeat, NotionEvent, Provider, Take, Tas
 from production.stages import PIECE, STAGE, Status
 from sandbox.client import SandboxClient
 from tests.factories import make_production, make_stage, make_take, make_task
+from tests.production.beside import many
 from tests.production.scripts import Scripts
-from tests.production.test_dispatch import many
-from tests.production.vendors import answering, dead_address
+from tests.vendor import answering, dead_address
 
 pytestmark = pytest.mark.django_db
 State = Take.State
@@ -122,11 +122,10 @@ def rings() -> set[tuple[str, tuple]]:
 
 
 @pytest.fixture
-def tick(django_capture_on_commit_callbacks):
+def tick(do):
     def sweep_once() -> set[tuple[str, tuple]]:
         OrmQ.objects.all().delete()
-        with django_capture_on_commit_callbacks(execute=True):
-            assert sweep.tick()
+        assert do(sweep.tick)
         return rings()
 
     return sweep_once
@@ -211,13 +210,10 @@ def test_tick_forgets_dead_workers_and_stale_jobs(tick):
 
 
 def test_tick_is_done_by_one_host_at_a_time():
-    def elsewhere() -> bool:
-        return sweep.tick()
-
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [sweep.LOCK])
         try:
-            assert many(1, elsewhere) == [False]
+            assert many(1, sweep.tick) == [False]
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [sweep.LOCK])
 

@@ -13,7 +13,8 @@ from production.models import Take, Task
 from production.stages import STAGE, Status, Verb
 from sandbox.client import SandboxClient
 from tests.factories import make_ledger_entry, make_production, make_take, make_task
-from tests.production.vendors import dead_address, make_board
+from tests.sandboxes import make_board
+from tests.vendor import dead_address
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from production.models import Take, Task
 from production.stages import STAGE, Status
 from sandbox.client import SandboxClient
 from tests.factories import make_channel, make_plan, make_take, make_task
-from tests.production.vendors import answering, dead_address
+from tests.vendor import answering, dead_address
 
 pytestmark = pytest.mark.django_db
 FACTS = {"title": "Bees", "topic": "How $bees dance", "clips": 2, "assets": 3, "language": "en", "style": ""}
@@ -63,10 +63,10 @@ def test_write_asks_with_schema_key_and_facts(settings: Settings):
     with answering(200, reply(json.dumps(plan()))) as (address, met):
         settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": address}
         found, usd = planning.write(take(), lambda: None)
-    asked = json.loads(met[0]["body"])
+    asked = met[0].json()
     assert found == plan()
     assert usd == Decimal("0.0053")  # 1,000 tokens at 0.30 and 2,000 at 2.50 USD a million
-    assert met[0]["headers"]["x-goog-api-key"] == "the-key"
+    assert met[0].headers["x-goog-api-key"] == "the-key"
     assert asked["generationConfig"]["responseJsonSchema"] == planning.schema(2, 3)
     assert "How $bees dance" in asked["contents"][0]["parts"][0]["text"]
     assert "$topic" not in asked["contents"][0]["parts"][0]["text"]

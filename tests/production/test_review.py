@@ -13,18 +13,15 @@ from production import asking, commitment, decisions, review
 from production.models import Provider, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, Status
 from tests.factories import make_channel, make_production, make_stage, make_take, make_task, walk
+from tests.pages import review_of
 
 pytestmark = pytest.mark.django_db
-
-
-def address(task: Task) -> str:
-    return reverse("admin:production_task_review", args=[task.pk])
 
 
 def send(client: Client, task: Task, verb: str, **words: object) -> str:
     """Press a button of the page as it is now; the messages of the page that follows."""
     words = {"seen": review.seen(task), "verb": verb} | words
-    reply = client.post(address(task), words, follow=True)
+    reply = client.post(review_of(task), words, follow=True)
     assert reply.status_code == 200
     task.refresh_from_db()
     return " ".join(str(message) for message in reply.context["messages"])
@@ -41,7 +38,7 @@ def test_read_every_gate_shows_every_piece_with_its_media(operator_client: Clien
     assert page.stage == REVIEWS[status]
     assert page.tone == "you"
     assert all(card.state == "done" for card in page.cards)
-    html = operator_client.get(address(task)).content.decode()
+    html = operator_client.get(review_of(task)).content.decode()
     for card in page.cards:
         assert card.kind == "plan" or card.shown.url in html
 
@@ -49,9 +46,9 @@ def test_read_every_gate_shows_every_piece_with_its_media(operator_client: Clien
 @pytest.mark.parametrize("status", list(Status))
 def test_show_renders_in_every_status(operator_client: Client, status: Status) -> None:
     task = make_task(status)
-    assert operator_client.get(address(task)).status_code == 200
+    assert operator_client.get(review_of(task)).status_code == 200
     for stage in STAGES:
-        assert operator_client.get(address(task), {"stage": stage.name}).status_code == 200
+        assert operator_client.get(review_of(task), {"stage": stage.name}).status_code == 200
 
 
 def test_show_takes_the_same_number_of_queries_for_any_number_of_clips(
@@ -59,11 +56,11 @@ def test_show_takes_the_same_number_of_queries_for_any_number_of_clips(
 ) -> None:
     small = make_production(Status.VIDEO_READY, clips=6, assets=4)
     large = make_production(Status.VIDEO_READY, clips=18, assets=12)
-    operator_client.get(address(small))
+    operator_client.get(review_of(small))
     with django_assert_num_queries(22):
-        operator_client.get(address(small))
+        operator_client.get(review_of(small))
     with django_assert_num_queries(22):
-        operator_client.get(address(large))
+        operator_client.get(review_of(large))
 
 
 def test_read_flags_a_narration_longer_than_its_clip() -> None:
@@ -84,7 +81,7 @@ def test_read_says_in_words_why_it_stopped(operator_client: Client) -> None:
     task = make_production(Status.VIDEO_ERROR, failed="video", reason="clip 2: moderation refused the prompt")
     make_take(task, "clip", 1)
     make_take(task, "clip", 2, state=Take.State.FAILED, error="The provider refused the prompt")
-    html = operator_client.get(address(task)).content.decode()
+    html = operator_client.get(review_of(task)).content.decode()
     assert "moderation refused the prompt" in html
     assert "The provider refused the prompt" in html
     assert "Retry what failed" in html
@@ -92,13 +89,13 @@ def test_read_says_in_words_why_it_stopped(operator_client: Client) -> None:
 
 def test_read_marks_simulated_takes(operator_client: Client) -> None:
     task = make_production(Status.ASSETS_READY)
-    assert "Simulated" not in operator_client.get(address(task)).content.decode()
+    assert "Simulated" not in operator_client.get(review_of(task)).content.decode()
     task.takes.filter(kind="image", position=1).update(simulated=True)
-    assert "Simulated" in operator_client.get(address(task)).content.decode()
+    assert "Simulated" in operator_client.get(review_of(task)).content.decode()
 
 
 def test_show_allows_no_script_but_its_own_files(operator_client: Client) -> None:
-    reply = operator_client.get(address(make_production(Status.ASSETS_READY)))
+    reply = operator_client.get(review_of(make_production(Status.ASSETS_READY)))
     assert "script-src 'self'" in reply["Content-Security-Policy"]
     html = reply.content.decode()
     assert "<style" not in html
@@ -158,8 +155,8 @@ def test_queue_begins_with_the_most_urgent() -> None:
 
 def test_approve_goes_on_to_the_next_task(operator_client: Client) -> None:
     first, second = make_production(Status.ASSETS_READY), make_production(Status.VIDEO_READY)
-    reply = operator_client.post(address(first), {"verb": "approve", "seen": review.seen(first)}, follow=True)
-    assert reply.redirect_chain == [(address(second), 302)]
+    reply = operator_client.post(review_of(first), {"verb": "approve", "seen": review.seen(first)}, follow=True)
+    assert reply.redirect_chain == [(review_of(second), 302)]
     assert "Assets approved. Composites and Video follow" in reply.content.decode()
     approval = first.approvals.get()
     assert (approval.by, approval.user.get_username()) == ("olga", "olga")
@@ -167,7 +164,7 @@ def test_approve_goes_on_to_the_next_task(operator_client: Client) -> None:
 
 def test_approve_of_the_last_task_goes_to_the_list(operator_client: Client) -> None:
     task = make_production(Status.FINAL_REVIEW)
-    reply = operator_client.post(address(task), {"verb": "approve", "seen": review.seen(task)})
+    reply = operator_client.post(review_of(task), {"verb": "approve", "seen": review.seen(task)})
     assert reply["Location"] == reverse("admin:production_task_changelist")
     task.refresh_from_db()
     assert task.status == Status.APPROVED
@@ -229,8 +226,8 @@ def test_pick_of_an_older_take_stays_on_the_page(operator_client: Client) -> Non
     task = make_production(Status.ASSETS_READY)
     older = task.takes.of("image", 1).get()
     make_take(task, "image", 1)
-    reply = operator_client.post(address(task), {"verb": "pick", "take": older.pk, "seen": review.seen(task)})
-    assert reply["Location"] == address(task)
+    reply = operator_client.post(review_of(task), {"verb": "pick", "take": older.pk, "seen": review.seen(task)})
+    assert reply["Location"] == review_of(task)
     older.refresh_from_db()
     assert older.selected
 
@@ -251,8 +248,8 @@ def test_send_back_and_cancel(operator_client: Client) -> None:
 
 def test_decide_by_get_or_an_unknown_verb_changes_nothing(operator_client: Client) -> None:
     task = make_production(Status.ASSETS_READY)
-    operator_client.get(address(task), {"verb": "approve", "seen": review.seen(task)})
-    assert operator_client.post(address(task), {"verb": "publish"}).status_code == 400
+    operator_client.get(review_of(task), {"verb": "approve", "seen": review.seen(task)})
+    assert operator_client.post(review_of(task), {"verb": "publish"}).status_code == 400
     task.refresh_from_db()
     assert task.status == Status.ASSETS_READY
 
@@ -262,11 +259,11 @@ def test_decide_by_get_or_an_unknown_verb_changes_nothing(operator_client: Clien
 
 def test_view_only_staff_sees_media_and_no_button(looker_client: Client) -> None:
     task = make_production(Status.ASSETS_READY)
-    html = looker_client.get(address(task)).content.decode()
+    html = looker_client.get(review_of(task)).content.decode()
     assert "/media/take/" in html
     assert 'method="post"' not in html
     assert 'name="pieces"' not in html
-    assert looker_client.post(address(task), {"verb": "approve", "seen": review.seen(task)}).status_code == 403
+    assert looker_client.post(review_of(task), {"verb": "approve", "seen": review.seen(task)}).status_code == 403
     task.refresh_from_db()
     assert task.status == Status.ASSETS_READY
 
@@ -283,7 +280,7 @@ def test_decide_without_a_csrf_token_is_refused() -> None:
     from tests.factories import make_operator
 
     client.force_login(make_operator())
-    assert client.post(address(task), {"verb": "approve", "seen": review.seen(task)}).status_code == 403
+    assert client.post(review_of(task), {"verb": "approve", "seen": review.seen(task)}).status_code == 403
 
 
 # ---------------------------------------------------------------- while the system works

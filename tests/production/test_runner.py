@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,9 @@ from pytest_django import Settings
 
 from production import runner
 from production.runner import Order, Report, Run
+from tests import ROOT
 from tests.production.scripts import Scripts
+from tests.waiting import eventually
 
 SECRET = "sk-very-secret"
 
@@ -137,12 +138,7 @@ def is_running(pid: int) -> bool:
 
 
 def appears(path: Path) -> str:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        if path.exists() and (text := path.read_text()):
-            return text
-        time.sleep(0.01)
-    raise AssertionError(f"{path} did not appear")
+    return eventually(lambda: path.exists() and path.read_text())
 
 
 HANGS = """
@@ -161,10 +157,7 @@ def test_watch_ends_a_script_that_hangs_and_its_children(scripts: Scripts, tmp_p
     (ended,) = runner.watch([started], seconds=20, beat=lambda: None, every=0.02)
     report = ended.report()
     assert (report.code, report.timed_out, report.output) == (None, True, None)
-    deadline = time.monotonic() + 5
-    while is_running(child) and time.monotonic() < deadline:  # SIGKILL is sent to all at once, and they end one by one
-        time.sleep(0.01)
-    assert not is_running(child)
+    eventually(lambda: not is_running(child), 5)  # SIGKILL is sent to all at once, and they end one by one
 
 
 def test_watch_returns_while_a_script_goes_on(scripts: Scripts, tmp_path):
@@ -201,7 +194,7 @@ def start_and_die(scripts: Scripts, wanted: Order) -> None:
     """Start the order in a process that is killed right after."""
     facts = json.dumps({**vars(wanted), "folder": str(wanted.folder), "output": str(wanted.output)})
     command = [sys.executable, "-c", textwrap.dedent(STARTER), str(scripts.folder), facts]
-    died = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
+    died = subprocess.run(command, cwd=ROOT, check=False)
     assert died.returncode == -signal.SIGKILL
 
 

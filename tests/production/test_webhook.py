@@ -49,9 +49,8 @@ def post(said: object, headers: dict[str, str] | None = None, client: Client | N
 # ---------------------------------------------------------------- stored
 
 
-def test_notion_stores_before_it_answers(board, django_capture_on_commit_callbacks):
-    with django_capture_on_commit_callbacks(execute=True):
-        answer = post(event(id="e-1"))
+def test_notion_stores_before_it_answers(board, do):
+    answer = do(post, event(id="e-1"))
     assert (answer.status_code, answer.json()) == (202, {"result": "stored"})
     found = NotionEvent.objects.get()
     assert (found.event_id, found.page_id, found.author, found.state) == ("e-1", "page-1", "person", "pending")
@@ -176,9 +175,8 @@ def call_back(token: object, body: bytes):
 
 
 @pytest.mark.parametrize("key", ["taskId", "task_id"])
-def test_callback_finds_the_take_of_a_lost_reply(lost, key, django_capture_on_commit_callbacks):
-    with django_capture_on_commit_callbacks(execute=True):
-        answer = call_back(lost.token, json.dumps({"data": {key: "job-7"}}).encode())
+def test_callback_finds_the_take_of_a_lost_reply(lost, key, do):
+    answer = do(call_back, lost.token, json.dumps({"data": {key: "job-7"}}).encode())
     assert answer.status_code == 200
     lost.refresh_from_db()
     assert (lost.state, lost.ref) == (Take.State.SUBMITTED, "job-7")

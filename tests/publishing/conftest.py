@@ -8,11 +8,10 @@ from production.stages import STAGE, Status, Verb
 from publishing.models import YouTubeAccount
 from sandbox.client import SandboxClient
 from tests.factories import NUMBERS, make_production
-from tests.production.vendors import process, vendors  # noqa: F401 - fixtures
 
 
 @pytest.fixture
-def account(vendors: SandboxClient, db: None) -> YouTubeAccount:  # noqa: F811
+def account(vendors: SandboxClient, db: None) -> YouTubeAccount:
     """A channel whose final video is approved, connected to its own YouTube channel."""
     task = make_production(Status.APPROVED, clips=1, assets=2)
     token = f"sandbox-refresh-{next(NUMBERS)}"

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from production.errors import Kind, Trouble
 from publishing import jobs, tokens
 from publishing.models import YouTubeAccount
-from tests.production.vendors import answering, dead_address
+from tests.vendor import answering, dead_address
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from publishing import jobs as publishing_jobs
 from publishing import youtube
 from publishing.models import Upload, YouTubeAccount
 from sandbox.client import SandboxClient
-from tests.production.vendors import answering
+from tests.vendor import answering
 
 GRAIN = 256 * 1024
 pytestmark = pytest.mark.django_db
@@ -247,11 +247,10 @@ def test_upload_of_one_simulated_piece_is_refused_too(account, take, settings: S
         upload(take)
 
 
-def test_upload_refused_ends_in_upload_error_with_words(account, take, django_capture_on_commit_callbacks):
+def test_upload_refused_ends_in_upload_error_with_words(account, take, do):
     YouTubeAccount.objects.update(youtube_channel_id="UC-another")
     Take.objects.filter(pk=take.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
-    with django_capture_on_commit_callbacks(execute=True):
-        jobs.work("upload")
+    do(jobs.work, "upload")
     task = Task.objects.get(pk=take.task_id)
     assert task.status == Status.UPLOAD_ERROR
     assert "reconnect the right one" in task.changes.last().reason

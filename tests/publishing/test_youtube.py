@@ -11,7 +11,7 @@ from pytest_django import Settings
 from production.errors import Kind, Trouble
 from publishing import youtube
 from publishing.youtube import YouTube
-from tests.production.vendors import answering, dead_address
+from tests.vendor import answering, dead_address
 
 FACTS = {"title": "Bees", "description": "About", "tags": ["a"], "category": 27, "language": "en"}
 FACTS |= {"privacy": "private", "made_for_kids": False, "synthetic_media": True}

@@ -5,7 +5,7 @@ import av
 import pytest
 import requests
 
-from tests.sandbox.conftest import KEY
+from tests.sandboxes import KEY
 
 TEXT = "Look closely at lighthouses, and a much larger story begins. Almost nothing here is what it seems."
 

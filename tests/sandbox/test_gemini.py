@@ -7,7 +7,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.sandbox.conftest import KEY
+from tests.sandboxes import KEY
 
 IMAGE, TEXT = "gemini-nano-banana-2.1", "gemini-3.5-flash"
 PLAN = {

@@ -7,8 +7,9 @@ import pytest
 import requests
 from PIL import Image, ImageChops, ImageStat
 
-from tests.sandbox.conftest import KEY, eventually
-from tests.sandbox.listener import listening
+from tests.sandboxes import KEY
+from tests.vendor import listening
+from tests.waiting import eventually
 
 MODEL = "kling/v2-5-turbo-image-to-video-pro"
 
@@ -50,7 +51,7 @@ def test_create_task_ends_in_a_ten_second_clip(kie, seed, control, tmp_path):
     def record():
         return kie("GET", f"/api/v1/jobs/recordInfo?taskId={ref}").json()["data"]
 
-    eventually(lambda: record()["state"] == "success", 20)
+    eventually(lambda: record()["state"] == "success")
     (url,) = json.loads(record()["resultJson"])["resultUrls"]
     film = tmp_path / "clip.mp4"
     film.write_bytes(requests.get(url, timeout=10).content)
@@ -72,14 +73,13 @@ def test_create_task_ends_in_a_ten_second_clip(kie, seed, control, tmp_path):
 
 
 def test_create_task_calls_back_at_the_end(kie, seed):
-    with listening(statuses=[500, 200]) as listener:
+    with listening(500, 200) as listener:
         ref = kie("POST", "/api/v1/jobs/createTask", task(seed, callBackUrl=f"{listener.url}/take/7")).json()["data"][
             "taskId"
         ]
-        posts = eventually(lambda: len(listener.requests) == 2 and listener.requests, 20)
-    path, _, raw = posts[1]
-    body = json.loads(raw)
-    assert path == "/take/7"
+        posts = eventually(lambda: len(listener.calls) == 2 and listener.calls)
+    body = posts[1].json()
+    assert posts[1].path == "/take/7"
     assert (body["code"], body["data"]["taskId"], body["data"]["state"]) == (200, ref, "success")
 
 

@@ -1,13 +1,13 @@
 import hashlib
 import hmac
-import json
 
 import notion_client
 import pytest
 from notion_client.errors import APIResponseError
 
-from tests.sandbox.conftest import KEY, eventually
-from tests.sandbox.listener import listening
+from tests.sandboxes import KEY
+from tests.vendor import listening
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def hooked(control):
     with listening() as listener:
         token, status = control.subscribe(f"{listener.url}/webhook/notion")
         assert status == 200
-        assert json.loads(listener.requests.pop()[2]) == {"verification_token": token}
+        assert listener.calls.pop().json() == {"verification_token": token}
         control.verify(token)
         yield listener, token
         control.unsubscribe()
@@ -136,14 +136,14 @@ def test_planned_rate_limit_tells_when_to_retry(notion, control):
 def test_webhook_person_edit_is_signed_and_names_its_author(control, board, hooked):
     listener, token = hooked
     page = control.create_page(board, {"Title": "Bees", "Status": "Draft"})
-    eventually(lambda: len(listener.requests) == 1)
+    eventually(lambda: len(listener.calls) == 1)
     control.edit_page(page["id"], {"Status": "Queued"})
-    eventually(lambda: len(listener.requests) == 2)
-    path, headers, raw = listener.requests[1]
-    mine = hmac.new(token.encode(), raw, hashlib.sha256).hexdigest()
-    event = json.loads(raw)
-    assert path == "/webhook/notion"
-    assert headers["X-Notion-Signature"] == f"sha256={mine}"
+    eventually(lambda: len(listener.calls) == 2)
+    call = listener.calls[1]
+    mine = hmac.new(token.encode(), call.body, hashlib.sha256).hexdigest()
+    event = call.json()
+    assert call.path == "/webhook/notion"
+    assert call.headers["x-notion-signature"] == f"sha256={mine}"
     assert (event["type"], event["entity"]["id"]) == ("page.properties_updated", page["id"])
     assert event["authors"][0]["type"] == "person"
     assert event["data"]["parent"]["data_source_id"] == board
@@ -156,17 +156,17 @@ def test_webhook_own_write_is_by_a_bot_and_no_change_is_no_event(notion, control
     page = notion.pages.create(**row(board))
     notion.pages.update(page["id"], properties={"Status": {"select": {"name": "Draft"}}})
     notion.pages.update(page["id"], properties={"Status": {"select": {"name": "Queued"}}})
-    eventually(lambda: len(listener.requests) == 2)
-    types = {json.loads(raw)["type"]: json.loads(raw)["authors"][0]["type"] for _, _, raw in listener.requests}
+    eventually(lambda: len(listener.calls) == 2)
+    types = {event["type"]: event["authors"][0]["type"] for event in (call.json() for call in listener.calls)}
     assert types == {"page.created": "bot", "page.properties_updated": "bot"}
 
 
 def test_webhook_is_tried_again_until_it_is_taken(control, board, hooked):
     listener, _ = hooked
-    listener.statuses.extend([500, 503])
+    listener.answer_with(500, 503, 200)
     control.create_page(board, {"Title": "Bees"})
-    eventually(lambda: len(listener.requests) == 3)
-    attempts = [json.loads(raw) for _, _, raw in listener.requests]
+    eventually(lambda: len(listener.calls) == 3)
+    attempts = [call.json() for call in listener.calls]
     assert [each["attempt_number"] for each in attempts] == [1, 2, 3]
     assert len({each["id"] for each in attempts}) == 1
 
@@ -175,5 +175,5 @@ def test_webhook_twice_on_demand(control, board, hooked):
     listener, _ = hooked
     control.plan_fault("notion", "duplicate", "webhook")
     control.create_page(board, {"Title": "Bees"})
-    eventually(lambda: len(listener.requests) == 2)
-    assert listener.requests[0][2] == listener.requests[1][2]
+    eventually(lambda: len(listener.calls) == 2)
+    assert listener.calls[0].body == listener.calls[1].body

@@ -1,6 +1,5 @@
 """What holds for the process as a whole: restarts, faults, paces, the books."""
 
-import io
 import signal
 import subprocess
 import sys
@@ -8,12 +7,14 @@ import time
 
 import pytest
 import requests
-from PIL import Image
 
-from sandbox.client import ControlError, board_properties
+from sandbox.client import ControlError
 from sandbox.faults import KINDS
-from tests.sandbox.conftest import KEY, ROOT, Process, eventually
-from tests.sandbox.listener import listening
+from tests import ROOT
+from tests.media import picture
+from tests.sandboxes import KEY, Process, make_board
+from tests.vendor import listening
+from tests.waiting import eventually
 
 JOB = {"model": "kling/v2-5-turbo-image-to-video-pro"}
 
@@ -25,11 +26,9 @@ def post(addresses, name, path, body):
 
 def test_restart_after_sigkill_keeps_ports_books_and_unfinished_work(tmp_path):
     process = Process(tmp_path / "state")
-    with listening(statuses=[500] * 2) as listener:
+    with listening(500, 500, 200) as listener:
         seed = f"{process.addresses['CATBOX_URL']}"
-        out = io.BytesIO()
-        Image.new("RGB", (64, 36), "teal").save(out, "PNG")
-        files = {"fileToUpload": ("seed.png", out.getvalue())}
+        files = {"fileToUpload": ("seed.png", picture((64, 36)))}
         url = requests.post(seed, data={"reqtype": "fileupload"}, files=files, timeout=5).text
         process.client.set_pace(render=0.5)
         given = {"prompt": "a hill", "image_url": url, "duration": "5"}
@@ -37,8 +36,7 @@ def test_restart_after_sigkill_keeps_ports_books_and_unfinished_work(tmp_path):
         ref = post(process.addresses, "KIE_BASE_URL", "/api/v1/jobs/createTask", body).json()["data"]["taskId"]
         token, _ = process.client.subscribe(listener.url)
         process.client.verify(token)
-        database = process.client.create_database("Videos", board_properties(["One"], ["Draft"], ["High"]))[1]
-        page = process.client.create_page(database, {"Title": "Kept"})
+        page = process.client.create_page(make_board(process.client, "One"), {"Title": "Kept"})
         process.client.plan_fault("slack", "delay", seconds=0)
         before = process.addresses
         process.end(signal.SIGKILL)
@@ -47,9 +45,9 @@ def test_restart_after_sigkill_keeps_ports_books_and_unfinished_work(tmp_path):
         assert process.addresses == before
         assert process.client.page(page["id"])["properties"]["Title"] == "Kept"
         assert [call["ref"] for call in process.client.paid("kie")] == [ref]
-        eventually(lambda: process.client.jobs()[0]["state"] == "success", 20)
-        eventually(lambda: "/done" in [path for path, _, _ in listener.requests])
-        eventually(lambda: any(b"page.created" in raw for _, _, raw in listener.requests))
+        eventually(lambda: process.client.jobs()[0]["state"] == "success")
+        eventually(lambda: "/done" in [call.path for call in listener.calls])
+        eventually(lambda: any(b"page.created" in call.body for call in listener.calls))
     assert process.end() == 0
 
 

@@ -1,24 +1,20 @@
 """Scripts are tested as their runner uses them: a subprocess, its events, its exit code, its file."""
 
-import io
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-import imageio_ffmpeg
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.scripts.vendor import Vendor
+from tests import ROOT
+from tests.media import ffmpeg, picture
+from tests.vendor import Vendor
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
-FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 KEYS = {
     "GEMINI_API_KEY": "sandbox-gemini-key",
     "KIE_API_KEY": "sandbox-kie-key",
@@ -62,9 +58,8 @@ def run_script(name, *arguments, **environment):
 
 @pytest.fixture
 def vendor():
-    scripted = Vendor()
-    yield scripted
-    scripted.close()
+    with closing(Vendor()) as scripted:
+        yield scripted
 
 
 @pytest.fixture
@@ -75,38 +70,6 @@ def run(vendor):
         return run_script(name, *arguments, **dict.fromkeys(ADDRESSES, vendor.url) | environment)
 
     return with_addresses
-
-
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory):
-    """Addresses of the sandbox vendors; skipped where this checkout has none."""
-    if not (ROOT / "sandbox").is_dir():
-        pytest.skip("no sandbox in this checkout")
-    state = tmp_path_factory.mktemp("sandbox")
-    command = [sys.executable, "-m", "sandbox", "--state", str(state), "--pace", "instant"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    addresses = state / "addresses.json"
-    deadline = time.monotonic() + 20
-    while not addresses.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield json.loads(addresses.read_text())
-    process.send_signal(signal.SIGTERM)
-    process.wait(10)
-
-
-def ffmpeg(*arguments):
-    """Run ffmpeg, return its log."""
-    done = subprocess.run(
-        [FFMPEG, "-hide_banner", "-nostats", "-y", *map(str, arguments)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
-def picture(size=(320, 180), colour="navy", kind="PNG"):
-    buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, kind)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="session")

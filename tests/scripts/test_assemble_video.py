@@ -5,7 +5,8 @@ from fractions import Fraction
 import av
 import pytest
 
-from tests.scripts.conftest import ffmpeg, picture
+from tests.media import ffmpeg, loudness, picture
+from tests.scripts.conftest import run_script
 
 FRAME = 1 / 24
 
@@ -32,11 +33,6 @@ def sound_length(path):
         return sum(frame.samples for frame in container.decode(audio=0)) / 48_000
 
 
-def loudness(path):
-    log = ffmpeg("-i", path, "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-")
-    return float(re.findall(r"I:\s+(-?[\d.]+) LUFS", log)[-1]), float(re.findall(r"Peak:\s+(-?[\d.]+) dBFS", log)[-1])
-
-
 def pixel(path, second, x, y):
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
@@ -48,8 +44,6 @@ def pixel(path, second, x, y):
 @pytest.fixture(scope="module")
 def film(media, tmp_path_factory):
     """One film of three clips, shared by the tests that look at it: a short narration, a long one, a foreign clip."""
-    from tests.scripts.conftest import run_script
-
     folder = tmp_path_factory.mktemp("film")
     clips = [
         (2, {"video": media / "clip.mp4", "audio": media / "long.wav", "sfx": media / "noise.mp3"}),

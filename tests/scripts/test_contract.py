@@ -1,10 +1,10 @@
 import subprocess
 import sys
-import time
 
 import pytest
 
 from tests.scripts.conftest import SCRIPTS, script_environment
+from tests.waiting import eventually
 
 NAMES = [
     "assemble_video.py",
@@ -37,9 +37,7 @@ def test_termination_in_a_paid_call_leaves_no_file(vendor, tmp_path):
     process = subprocess.Popen(command, cwd=SCRIPTS, env=environment, stdout=subprocess.PIPE, text=True)
     with process.stdout:
         assert [process.stdout.readline() for _ in range(2)] == ['{"event": "started"}\n', '{"event": "sending"}\n']
-        deadline = time.monotonic() + 5
-        while not vendor.calls and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda: vendor.calls, 5)
         process.terminate()
         assert process.wait(5) == 1
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from tests.scripts.conftest import picture
+from tests.media import picture
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from tests.scripts.conftest import picture
+from tests.media import picture
 
 PATH = "/v1beta/models/"
 USAGE = {"promptTokenCount": 200, "candidatesTokenCount": 1120, "totalTokenCount": 1320}

@@ -4,7 +4,7 @@ import wave
 
 import pytest
 
-from tests.scripts.conftest import ffmpeg
+from tests.media import ffmpeg
 
 SPEECH, EFFECT = "/v1/text-to-speech/", "/v1/sound-generation"
 

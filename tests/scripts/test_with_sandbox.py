@@ -7,8 +7,8 @@ import av
 from tests.scripts.conftest import ADDRESSES, run_script
 
 
-def test_seven_scripts_make_a_film_from_words(sandbox, tmp_path):
-    addresses = {name: sandbox[name] for name in ADDRESSES} | {"KIE_FIRST_POLL_SECONDS": 0.1}
+def test_seven_scripts_make_a_film_from_words(process, tmp_path):
+    addresses = {name: process.addresses[name] for name in ADDRESSES} | {"KIE_FIRST_POLL_SECONDS": 0.1}
 
     def make(name, output, *flags):
         outcome = run_script(name, *flags, "--output", tmp_path / output, **addresses)
