@@ -163,7 +163,6 @@ Q_CLUSTER: dict[str, Any] = {
     "ALT_CLUSTERS": {"cpu": {"workers": env.int("CPU_WORKERS", default=2)}},
 }
 CLUSTERS = (Q_CLUSTER["name"], *Q_CLUSTER["ALT_CLUSTERS"])
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # ---------------------------------------------------------------- production
 WORKSPACE_ROOT = Path(env.str("WORKSPACE_ROOT", default=str(BASE_DIR / "var/workspaces")))

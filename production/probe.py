@@ -12,8 +12,6 @@ MOST_PIXELS = 8192 * 8192
 
 def seconds_of(path: Path) -> float | None:
     """The length of a sound or film; None for a still. Errors: Trouble where the file is not readable as media."""
-    if path.suffix == ".json":
-        return None
     if path.suffix == ".png":
         _check_image(path)
         return None

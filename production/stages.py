@@ -123,7 +123,7 @@ class Piece:
     """What is made: by which script (`*.py` in SCRIPTS_DIR) or callable (dotted address), in which lane.
 
     `per` says how many a task has ("task": one, "clip" or "asset": one each); `seconds` is the time limit of one
-    run; `lands` is called with a take that is done and whose result belongs into rows, not only into a file.
+    run of a script (a callable has its job's); `lands` is called with a take that is done and whose result belongs into rows, not only into a file.
     """
 
     kind: str
@@ -152,7 +152,7 @@ GEMINI, KIE, VOICE = ("GEMINI_API_KEY",), ("KIE_API_KEY",), ("ELEVENLABS_API_KEY
 # fmt: off
 PIECES: tuple[Piece, ...] = (
     #     kind         stage         lane        per      does                         seconds  folder        suffix   words            and what only some have
-    Piece("plan",      "assets",     "planning", "task",  f"{PLANNING}.write",         120,     "",           ".json", paid=True, lands=f"{PLANNING}.land"),
+    Piece("plan",      "assets",     "planning", "task",  f"{PLANNING}.write",         0,       "",           ".json", paid=True, lands=f"{PLANNING}.land"),
     Piece("image",     "assets",     "images",   "asset", "generate_asset.py",         120,     "assets",     ".png",  "prompt",        paid=True, secrets=GEMINI),
     Piece("composite", "composites", "ffmpeg",   "clip",  "create_composite.py",       120,     "composites", ".png"),
     Piece("split",     "composites", "ffmpeg",   "clip",  "create_split_screen.py",    120,     "composites", ".png"),
@@ -160,7 +160,7 @@ PIECES: tuple[Piece, ...] = (
     Piece("narration", "audio",      "voice",    "clip",  "generate_audio.py",         120,     "audio",      ".mp3",  "narration",     paid=True, secrets=VOICE),
     Piece("sound",     "sfx",        "voice",    "clip",  "generate_sound_effects.py", 120,     "sfx",        ".mp3",  "sound_prompt",  paid=True, secrets=VOICE),
     Piece("film",      "assembly",   "ffmpeg",   "task",  "assemble_video.py",         1800,    "final",      ".mp4"),
-    Piece("upload",    "upload",     "upload",   "task",  f"{UPLOADING}.upload",       3600,    "",           ".json", lands=f"{UPLOADING}.land", resumes=True),
+    Piece("upload",    "upload",     "upload",   "task",  f"{UPLOADING}.upload",       0,       "",           ".json", lands=f"{UPLOADING}.land", resumes=True),
 )
 # fmt: on
 

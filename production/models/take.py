@@ -59,6 +59,22 @@ def _is_price(value: Any) -> bool:
         return False
 
 
+class TakeState(models.TextChoices):
+    """Where one generation stands."""
+
+    WAITING = "waiting", "Waiting"
+    CLAIMED = "claimed", "Working"
+    SUBMITTED = "submitted", "Rendering"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+    UNKNOWN = "unknown", "Outcome unknown"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+IN_FLIGHT = (TakeState.CLAIMED, TakeState.SUBMITTED)
+LIVE = (TakeState.WAITING, *IN_FLIGHT, TakeState.UNKNOWN)
+
+
 class TakeQuerySet(models.QuerySet["Take"]):
     def in_flight(self) -> "TakeQuerySet":
         """Takes that use their lane's capacity."""
@@ -70,7 +86,7 @@ class TakeQuerySet(models.QuerySet["Take"]):
 
     def deciding(self) -> "TakeQuerySet":
         """Takes that decide how their piece stands: the selected one, and what is under way or has failed."""
-        return self.filter(Q(selected=True) | Q(state__in=[*LIVE, Take.State.FAILED]))
+        return self.filter(Q(selected=True) | Q(state__in=[*LIVE, TakeState.FAILED]))
 
     def of(self, kind: str, position: int) -> "TakeQuerySet":
         return self.filter(kind=kind, position=position)
@@ -83,14 +99,7 @@ class Take(models.Model):
     its paid call and never goes back; `tries` counts the failures since a person last asked for it.
     """
 
-    class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        CLAIMED = "claimed", "Working"
-        SUBMITTED = "submitted", "Rendering"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        UNKNOWN = "unknown", "Outcome unknown"
-        CANCELLED = "cancelled", "Cancelled"
+    State = TakeState
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="takes")
     channel = models.ForeignKey(Channel, on_delete=models.PROTECT, related_name="+")
@@ -140,7 +149,7 @@ class Take(models.Model):
             models.UniqueConstraint(fields=["task", "kind", "position", "number"], name="one_take_a_number"),
             models.UniqueConstraint(
                 fields=["task", "kind", "position"],
-                condition=Q(state__in=["waiting", "claimed", "submitted", "unknown"]),
+                condition=Q(state__in=LIVE),
                 name="one_live_take_a_piece",
             ),
             models.UniqueConstraint(
@@ -180,7 +189,3 @@ class Take(models.Model):
     def words(self) -> list[Any]:
         """Word timings of a narration: [word, from, to] in seconds."""
         return list(self.result.get("words", []))
-
-
-IN_FLIGHT = (Take.State.CLAIMED, Take.State.SUBMITTED)
-LIVE = (Take.State.WAITING, *IN_FLIGHT, Take.State.UNKNOWN)

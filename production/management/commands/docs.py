@@ -107,7 +107,16 @@ def _pieces() -> Iterator[list[str]]:
     for piece in PIECES:
         paid = ("two phases" if piece.two_phase else "yes") if piece.paid else ""
         lies_in = f"`{piece.folder}/`" if piece.folder else ""
-        yield [piece.kind, piece.stage, piece.lane, piece.per, f"`{piece.does}`", paid, f"{piece.seconds} s", lies_in]
+        yield [
+            piece.kind,
+            piece.stage,
+            piece.lane,
+            piece.per,
+            f"`{piece.does}`",
+            paid,
+            f"{piece.seconds} s" if piece.seconds else "the job's",
+            lies_in,
+        ]
 
 
 def _verbs() -> Iterator[list[str]]:
