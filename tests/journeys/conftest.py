@@ -9,9 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
+from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from pytest_django import Settings
 
+from config import settings as product
 from config import supervisor as supervisor_module
 from config.rehearsal import Rehearsal, prepare
 from config.stack import Stack
@@ -43,6 +47,14 @@ class Journey:
 
     def task(self, page_id: str) -> Task | None:
         return Task.objects.select_related("channel").filter(page_id=page_id).first()
+
+    def operators_browser(self) -> requests.Session:
+        """The operator's, logged in; a session of the database is one of the stack's web server too."""
+        client = Client()
+        client.force_login(self.rehearsal.operator)
+        browser = requests.Session()
+        browser.cookies.update({name: cookie.value for name, cookie in client.cookies.items()})
+        return browser
 
     def watch(self, until: Callable[[], bool], what: str) -> None:
         """Let the stack run until something holds; fails with the state of things when it takes too long."""
@@ -116,16 +128,22 @@ class Journey:
 def journey(
     transactional_db: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Journey]]:
-    """`journey(clips=2, **settings)` starts a stack; it is ended with the test, whatever happened."""
+    """`journey(clips=2, **settings)` starts a stack; it is ended with the test, whatever happened.
+
+    Only `pages=True` collects the static files, a second of work, without which no page of the admin can be shown.
+    """
     monkeypatch.setattr(supervisor_module, "STEADY", 1.0)  # seconds: a test that kills often is not made to wait
     with Supervisor(tmp_path / "logs", grace=3, say=lambda line: None) as supervisor:
 
-        def start(*, clips: int, **changed: str) -> Journey:
+        def start(*, clips: int, pages: bool = False, **changed: str) -> Journey:
             url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
             shared = {name: os.environ[name] for name in ("SECRET_KEY", "ENCRYPTION_KEY")}
             stack = Stack(tmp_path, free_port(), supervisor, settings=shared | QUICK | changed)
             stack.start_sandbox()
             stack.find_settings(url)
+            if pages:
+                settings.STORAGES, settings.STATIC_ROOT = product.STORAGES, stack.environment["STATIC_ROOT"]
+                call_command("collectstatic", verbosity=0, interactive=False)
             stack.serve()
             rehearsal = prepare(stack.control, stack.url, clips=clips, password="secret of the test")
             return Journey(stack, rehearsal)

@@ -17,9 +17,8 @@ pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 SLOW = {"text": 1.0, "image": 1.0, "render": 2.0, "narration": 1.0, "sound": 1.0}  # seconds, so that a kill meets them
 # In the order in which a video needs them; a plan's layouts decide whether composites, splits or both are made.
 WORK = (("plan",), ("image",), ("composite", "split"), ("clip",), ("narration",), ("sound",), ("film",), ("upload",))
-TELLS = (
-    "calls"  # the cluster that writes to Notion: a killed writer would hold the row up for 45 s, to prove nothing here
-)
+# The cluster that writes to Notion. A killed writer keeps others away for 45 s (tests/production/test_outbox.py).
+TELLS = "calls"
 
 
 @pytest.mark.parametrize("scripts_too", [False, True], ids=["workers", "workers_and_scripts"])
