@@ -13,6 +13,7 @@ from rich.console import Console
 from config import devpg
 from config.stack import ROOT, Stack
 from config.supervisor import StartError, Supervisor, free_port, guard, require_port
+from production.stages import PIECES, STAGES
 
 FOLDER = ROOT / "var/demo"
 TOPIC = "How lighthouses learned to blink, and why every one of them blinks differently"
@@ -34,7 +35,7 @@ def main() -> int:
         return 1
     finally:
         devpg.release(FOLDER / "pg")
-    return _tell(console, summary)
+    return _tell(console, summary, clips=options.clips)
 
 
 def _options() -> argparse.Namespace:
@@ -55,12 +56,12 @@ def _play(stack: Stack, console: Console, options: argparse.Namespace) -> dict[s
     return play.to_the_end(stack, stage, console, topic=options.topic, seconds=seconds)
 
 
-def _tell(console: Console, summary: dict[str, Any]) -> int:
-    """Write var/demo/summary.json and say in words what was made."""
+def _tell(console: Console, summary: dict[str, Any], *, clips: int) -> int:
+    """Write var/demo/summary.json and say in words what was made, or what is missing."""
     path = FOLDER / "summary.json"
     path.write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
-    if not _is_whole(summary):
-        console.print(f"The video stopped at {summary['status']}: {summary.get('why')}", style="red")
+    if not _is_whole(summary, clips):
+        console.print(f"The video stopped at {summary['status']}: {summary.get('why')}; see {path}", style="red")
         console.print(f"Logs: {FOLDER / 'logs'}", soft_wrap=True)
         return 1
     made = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in summary["takes"].items())
@@ -75,14 +76,28 @@ def _tell(console: Console, summary: dict[str, Any]) -> int:
     return 0
 
 
-def _is_whole(summary: dict[str, Any]) -> bool:
-    """Published here and in Notion, with the link in both places and the film on disk."""
-    notion = summary.get("notion") or {}
+def _is_whole(summary: dict[str, Any], clips: int) -> bool:
+    """Published here and in Notion with the same link, through every stage, with every piece and a film on disk."""
+    if summary["status"] != "Published":
+        return False
+    notion, film = summary["notion"], Path(summary["film"] or "")
     return (
-        summary["status"] == notion.get("status") == "Published"
+        notion["status"] == "Published"
         and bool(summary["youtube_url"])
-        and summary["youtube_url"] == notion.get("url")
-        and Path(summary["film"]).is_file()
+        and notion["url"] == summary["youtube_url"]
+        and {stage.running.label for stage in STAGES} <= {passed["status"] for passed in summary["statuses"]}
+        and _has_every_piece(summary["takes"], clips)
+        and film.is_file()
+        and film.stat().st_size > 0
+    )
+
+
+def _has_every_piece(takes: dict[str, int], clips: int) -> bool:
+    """One of what a video has once; for each clip one of the others, be its picture a composite or a split screen."""
+    wanted = {piece.kind: {"task": 1, "asset": 1, "clip": clips}[piece.per] for piece in PIECES}
+    pictures = {piece.kind for piece in PIECES if piece.stage == "composites"}
+    return sum(takes.get(kind, 0) for kind in pictures) >= clips and all(
+        takes.get(kind, 0) >= number for kind, number in wanted.items() if kind not in pictures
     )
 
 

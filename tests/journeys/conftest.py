@@ -9,18 +9,21 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
+from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from pytest_django import Settings
 
+from config import settings as product
 from config import supervisor as supervisor_module
 from config.rehearsal import Rehearsal, prepare
 from config.stack import Stack
 from config.supervisor import Supervisor, free_port
-from production import decisions, flow
+from production import decisions, flow, workspace
 from production.errors import Kind
 from production.models import Take, Task
-from production.providers import cluster
-from production.stages import ERRORS, REVIEWS, Stage, Status
+from production.stages import ERRORS, REVIEWS, Status
 
 LIMIT = 60  # seconds that one step of a journey may take on a busy machine; 10 s is long
 QUICK = {
@@ -44,6 +47,14 @@ class Journey:
 
     def task(self, page_id: str) -> Task | None:
         return Task.objects.select_related("channel").filter(page_id=page_id).first()
+
+    def operators_browser(self) -> requests.Session:
+        """The operator's, logged in; a session of the database is one of the stack's web server too."""
+        client = Client()
+        client.force_login(self.rehearsal.operator)
+        browser = requests.Session()
+        browser.cookies.update({name: cookie.value for name, cookie in client.cookies.items()})
+        return browser
 
     def watch(self, until: Callable[[], bool], what: str) -> None:
         """Let the stack run until something holds; fails with the state of things when it takes too long."""
@@ -86,26 +97,26 @@ class Journey:
         """To one of these statuses, and until Notion has heard of it."""
         what = " or ".join(status.label for status in statuses)
         self.watch(self.approving(page_id, lambda task: task.status in statuses), what)
-        self.watch(lambda: Task.objects.filter(page_id=page_id, tell_at=None).exists(), f"{what} in Notion")
+        self.watch(lambda: (task := self.task(page_id)) is not None and self.is_told(task), f"{what} in Notion")
         task = self.task(page_id)
         assert task
         return task
 
-    def kill_workers(self, takes: list[Take]) -> None:
-        """SIGKILL the clusters that are at these takes: command, sentinel, pool and all."""
-        for name in {cluster(take.lane_id) for take in takes}:
-            with suppress(ProcessLookupError):
-                os.kill(self.stack.supervisor.children[name].process.pid, signal.SIGKILL)
+    def is_told(self, task: Task) -> bool:
+        """Whether Notion has heard of the task's present state and nobody is writing to it."""
+        return task.tell_at is None and task.telling_until is None
 
-    def kill_scripts(self, takes: list[Take]) -> None:
-        """SIGKILL the process groups of these takes' scripts."""
-        for take in takes:
-            for pid in self.stack.folder.glob(f"workspaces/*/*/takes/{take.pk}/{take.token}/pid"):
-                with suppress(ProcessLookupError, ValueError):
-                    os.killpg(int(pid.read_text()), signal.SIGKILL)
+    def is_up(self, cluster_name: str) -> bool:
+        return self.stack.supervisor.children[cluster_name].process.poll() is None
 
-    def in_flight(self, task: Task, stage: Stage) -> list[Take]:
-        return [take for take in task.takes.in_flight() if take.piece.stage == stage.name]
+    def kill_cluster(self, name: str) -> None:
+        """SIGKILL a cluster that is up: command, sentinel, pool and all."""
+        self.stack.supervisor.children[name].process.kill()
+
+    def kill_script(self, take: Take) -> None:
+        """SIGKILL the process group of the take's script; one that has ended by now is none any more."""
+        with suppress(ProcessLookupError):
+            os.killpg(int((workspace.run_folder(take) / "pid").read_text()), signal.SIGKILL)
 
     def state(self) -> str:
         tasks = [f"{task} {task.status}" for task in Task.objects.all()]
@@ -117,16 +128,22 @@ class Journey:
 def journey(
     transactional_db: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Journey]]:
-    """`journey(clips=2, **settings)` starts a stack; it is ended with the test, whatever happened."""
+    """`journey(clips=2, **settings)` starts a stack; it is ended with the test, whatever happened.
+
+    Only `pages=True` collects the static files, a second of work, without which no page of the admin can be shown.
+    """
     monkeypatch.setattr(supervisor_module, "STEADY", 1.0)  # seconds: a test that kills often is not made to wait
     with Supervisor(tmp_path / "logs", grace=3, say=lambda line: None) as supervisor:
 
-        def start(*, clips: int, **changed: str) -> Journey:
+        def start(*, clips: int, pages: bool = False, **changed: str) -> Journey:
             url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
             shared = {name: os.environ[name] for name in ("SECRET_KEY", "ENCRYPTION_KEY")}
             stack = Stack(tmp_path, free_port(), supervisor, settings=shared | QUICK | changed)
             stack.start_sandbox()
             stack.find_settings(url)
+            if pages:
+                settings.STORAGES, settings.STATIC_ROOT = product.STORAGES, stack.environment["STATIC_ROOT"]
+                call_command("collectstatic", verbosity=0, interactive=False)
             stack.serve()
             rehearsal = prepare(stack.control, stack.url, clips=clips, password="secret of the test")
             return Journey(stack, rehearsal)

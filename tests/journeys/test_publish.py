@@ -1,13 +1,15 @@
 """From a signed webhook to a published video, told by the vendors' own books."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 
 import av
 import pytest
+from django.urls import reverse
 
-from production import outbox, workspace
+from production import decisions, outbox, workspace
 from production.models import LedgerEntry, NotionEvent, Take, Task
 from production.stages import STAGES, Status, Verb
 from tests.journeys.conftest import Journey
@@ -25,7 +27,7 @@ WAY = [
 
 
 def test_journey_from_row_to_youtube(journey: Callable[..., Journey]) -> None:
-    run = journey(clips=2)
+    run = journey(clips=2, pages=True)
     page_id = run.queue("Why cats purr", **{"Story Direction": "From the throat to the heart"})
     task = run.watch_to(page_id, S.PUBLISHED)
 
@@ -34,6 +36,7 @@ def test_journey_from_row_to_youtube(journey: Callable[..., Journey]) -> None:
     assert_film(task)
     assert_books(run, task)
     assert_notion(run, task, page_id)
+    assert_review_page(run, task)
     assert set(task.takes.values_list("state", flat=True)) == {Take.State.DONE}
     assert not task.takes.filter(simulated=False).exists()
 
@@ -76,13 +79,29 @@ def assert_notion(run: Journey, task: Task, page_id: str) -> None:
     assert row["YouTube URL"] == task.youtube_url
     assert row["Error Log"] in (None, "")
     assert round(row["Cost"], 4) == float(round(outbox.cost(task), 4))
+    assert NotionEvent.objects.filter(author="person", state=NotionEvent.State.DONE).exists()
     assert NotionEvent.objects.filter(author="bot", state=NotionEvent.State.IGNORED).exists()
+
+
+def assert_review_page(run: Journey, task: Task) -> None:
+    """As a browser gets it from the real web server: whole, its static files kept for ever, the film with seek."""
+    film = task.takes.get(kind="film")
+    with run.operators_browser() as browser:
+        page = browser.get(f"{run.stack.url}{reverse('admin:production_task_review', args=[task.pk])}", timeout=10)
+        assert page.status_code == 200
+        assert task.title in page.text
+        files = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))
+        assert {"review", "house"} <= {file.removeprefix("/static/").split(".")[0] for file in files}
+        for file in files:
+            answer = browser.get(f"{run.stack.url}{file}", timeout=10)
+            assert (answer.status_code, "immutable" in answer.headers["Cache-Control"]) == (200, True), file
+        part = {"Range": f"bytes={film.size - 100}-"}
+        seen = browser.get(f"{run.stack.url}{reverse('take-file', args=[film.pk])}", headers=part, timeout=10)
+        assert (seen.status_code, len(seen.content)) == (206, 100)
 
 
 def test_journey_retry_redoes_only_what_is_missing(journey: Callable[..., Journey]) -> None:
     """One picture is refused: the rest is kept, the row says why, a retry buys that one and no other."""
-    from production import decisions
-
     run = journey(clips=2)
     run.sandbox.plan_fault("gemini", "refuse", operation="generateContent", match="white background", times=1)
     page_id = run.queue("The refused portrait")

@@ -14,8 +14,6 @@ from google.oauth2.credentials import Credentials
 from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient.errors import HttpError, ResumableUploadError
 
-from tests.sandbox.conftest import eventually
-
 CHUNK = 256 * 1024
 BROKEN = (OSError, httplib2.error.HttpLib2Error, HttpError)  # what a lost connection looks like from the library
 BODY = {
@@ -95,6 +93,8 @@ def test_videos_insert_resumes_in_a_new_client_after_a_cut(connect, film, contro
     second = insert(connect(), film)
     second.resumable_uri, second._in_error_state = first.resumable_uri, True
     before = len(control.videos())
+    progress, _ = second.next_chunk()
+    assert progress.resumable_progress >= 2 * CHUNK  # the first chunk is not sent again
     video = finish(second)
     assert len(control.videos()) == before + 1
     assert control.videos()[-1]["id"] == video["id"]
@@ -105,10 +105,11 @@ def test_videos_insert_lost_last_reply_does_not_make_a_second_video(connect, fil
     request = insert(connect(), film)
     for _ in range(3):
         request.next_chunk()
-    before = len(control.videos())
+    before, calls = len(control.videos()), len(control.calls("youtube", "upload"))
     control.plan_fault("youtube", "lost_reply", "upload")
     with contextlib.suppress(*BROKEN):  # httplib2 may ask again by itself
         request.next_chunk()
+    assert next(call["fault"] for call in control.calls("youtube", "upload")[calls:]) == "lost_reply"
     again = insert(connect(), film)
     again.resumable_uri, again._in_error_state = request.resumable_uri, True
     assert finish(again)["id"] == control.videos()[-1]["id"]
@@ -151,7 +152,10 @@ def test_thumbnails_set_shows_on_the_watch_page(connect, film, tmp_path, address
     picture = tmp_path / "thumb.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n rest")
     service.thumbnails().set(videoId=video["id"], media_body=str(picture)).execute()
-    assert "poster=" in requests.get(f"{addresses['YOUTUBE_BASE_URL']}watch?v={video['id']}", timeout=5).text
+    page = requests.get(f"{addresses['YOUTUBE_BASE_URL']}watch?v={video['id']}", timeout=5)
+    assert f'poster="/films/{video["id"]}.png"' in page.text
+    poster = requests.get(f"{addresses['YOUTUBE_BASE_URL']}films/{video['id']}.png", timeout=5)
+    assert poster.content == picture.read_bytes()
 
 
 def test_channels_list_tells_whose_token_it_is(connect, control):
@@ -174,7 +178,7 @@ def test_videos_list_without_a_good_token_is_401(addresses):
 
 
 def test_videos_list_processing_takes_its_time(connect, film, control):
-    control.set_pace(processing=0.4)
+    control.set_pace(processing=3600)
     service = connect()
     video = finish(insert(service, film))
 
@@ -183,7 +187,8 @@ def test_videos_list_processing_takes_its_time(connect, film, control):
         return listed["items"][0]["processingDetails"]["processingStatus"]
 
     assert state() == "processing"
-    assert eventually(lambda: state() == "succeeded")
+    control.set_pace(processing=0)
+    assert state() == "succeeded"
 
 
 def test_http_error_details_of_an_unknown_video(connect):
