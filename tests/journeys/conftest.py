@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from django.db import connection
 from pytest_django import Settings
 
 from config import supervisor as supervisor_module
@@ -21,6 +19,7 @@ from production.errors import Kind
 from production.models import Take, Task
 from production.providers import cluster
 from production.stages import ERRORS, REVIEWS, Stage, Status
+from tests.config.processes import database_url
 
 LIMIT = 60  # seconds that one step of a journey may take on a busy machine; 10 s is long
 QUICK = {
@@ -122,11 +121,10 @@ def journey(
     with Supervisor(tmp_path / "logs", grace=3, say=lambda line: None) as supervisor:
 
         def start(*, clips: int, **changed: str) -> Journey:
-            url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
             shared = {name: os.environ[name] for name in ("SECRET_KEY", "ENCRYPTION_KEY")}
             stack = Stack(tmp_path, free_port(), supervisor, settings=shared | QUICK | changed)
             stack.start_sandbox()
-            stack.find_settings(url)
+            stack.find_settings(database_url())
             stack.serve()
             rehearsal = prepare(stack.control, stack.url, clips=clips, password="secret of the test")
             return Journey(stack, rehearsal)
