@@ -69,7 +69,7 @@ class Worker:
     def answer(self) -> Call:
         line, _ = self.telephone.accept()
         line.settimeout(LIMIT)
-        return Call(line, int(line.makefile().readline()))
+        return Call(line, int(line.recv(16)))
 
     def do(self, job: str) -> int:
         """Have the job done and acknowledged; the process that was at it."""
@@ -166,15 +166,15 @@ def test_worker_goes_on_beside_a_job_that_cannot_be_read(hire: Callable[..., Wor
 
 def test_worker_ends_jobs_at_their_time_limit(hire: Callable[..., Worker], tmp_path: Path) -> None:
     """Those that heed it are acknowledged as failed, each of them; the last has to be killed."""
-    worker = hire(workers=9)
-    for job in ["stay"] * 8 + ["stay_deaf"]:
+    worker = hire(workers=11)
+    for job in ["stay"] * 10 + ["stay_deaf"]:
         worker.enqueue(job, timeout=1)
-    for call in [worker.answer() for _ in range(9)]:
+    for call in [worker.answer() for _ in range(11)]:
         assert call.last_words() == b""
         wait_until(lambda call=call: call.pid not in [process.pid for process in alive_with(tmp_path)])
+    wait_until(lambda: OrmQ.objects.count() == 1)  # the deaf one's: nobody knows what it did
+    assert ["maximum timeout" in failure.result for failure in Failure.objects.all()] == [True] * 10
     worker.do("report")
-    assert OrmQ.objects.count() == 1  # the deaf one's: nobody knows what it did
-    assert ["maximum timeout" in failure.result for failure in Failure.objects.all()] == [True] * 8
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,7 +2,7 @@
 
 Seen with `qcluster` 1.11: killed idle workers hang the cluster, a killed monitor acknowledges nothing again, a killed
 sentinel leaves working orphans, a SIGTERM to the group kills running jobs. Here every process dies with its parent, a
-pool process that dies outside a job restarts the whole pool, and only this process heeds SIGTERM.
+pool process that is killed outside a job takes the whole pool along, and only this process heeds SIGTERM.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from production import sweep
 log = structlog.get_logger(__name__)
 PR_SET_PDEATHSIG = 1
 POOL_BROKEN = 70  # exit code of a sentinel that wants its whole pool replaced
-FAREWELL = 1.0  # seconds; who heeds its time limit still hands in its result, holding a queue's lock for a moment
+FAREWELL = 3.0  # seconds; who heeds its time limit still hands in its result, holding a queue's lock for a moment
 
 
 def _die_with_parent() -> None:
