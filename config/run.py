@@ -5,6 +5,7 @@ import json
 import secrets
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -23,26 +24,34 @@ CLIPS = 3  # of the example videos
 
 def main() -> int:
     guard()
-    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT)
-    port = parser.parse_args().port
+    options = _options()
+    folder, port, dotenv = options.folder.resolve(), options.port, options.env_file
     console = Console()
     try:
-        with Supervisor(FOLDER / "logs", say=lambda line: console.print(line, style="yellow")) as supervisor:
-            _serve(Stack(FOLDER, require_port(port), supervisor, settings=_secrets(), dotenv=ROOT / ".env"), console)
+        with Supervisor(folder / "logs", say=lambda line: console.print(line, style="yellow")) as supervisor:
+            _serve(Stack(folder, require_port(port), supervisor, settings=_secrets(folder), dotenv=dotenv), console)
     except (StartError, devpg.PostgresError) as error:
         console.print(f"make run: {error}", style="red")
         return 1
     except KeyboardInterrupt:
-        console.print("\nStopped; everything is kept in var/run and goes on with the next make run.")
+        kept = f"everything is kept in {folder} and goes on with the next make run."
+        console.print(f"\nStopped; {kept}", soft_wrap=True, highlight=False)
     finally:
-        devpg.release(FOLDER / "pg")
+        devpg.release(folder / "pg")
     return 0
 
 
-def _secrets() -> dict[str, str]:
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where all of it is kept")
+    parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="vendors' keys")
+    return parser.parse_args()
+
+
+def _secrets(folder: Path) -> dict[str, str]:
     """Made once and kept: what is stored encrypted must be readable after a restart."""
-    path = FOLDER / "secrets.json"
+    path = folder / "secrets.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)

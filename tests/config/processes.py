@@ -1,19 +1,22 @@
 """What the tests of processes share."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
+from django.db import connection
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 20.0  # seconds; far above what anything here takes, even on a busy machine
 
 
-def wait_until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT
+def wait_until(holds: Callable[[], object], limit: float = LIMIT) -> None:
+    deadline = time.monotonic() + limit
     while not holds():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
@@ -37,3 +40,8 @@ def alive_with(word: object) -> list[psutil.Process]:
         for process in psutil.process_iter(["cmdline", "status"])
         if process.info["status"] != psutil.STATUS_ZOMBIE and str(word) in " ".join(process.info["cmdline"] or ())
     ]
+
+
+def database_url() -> str:
+    """The DATABASE_URL of a process that is to see the rows of this test."""
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()

@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -24,6 +22,7 @@ from production import decisions, flow, workspace
 from production.errors import Kind
 from production.models import Take, Task
 from production.stages import ERRORS, REVIEWS, Status
+from tests.config.processes import database_url
 
 LIMIT = 60  # seconds that one step of a journey may take on a busy machine; 10 s is long
 QUICK = {
@@ -136,11 +135,10 @@ def journey(
     with Supervisor(tmp_path / "logs", grace=3, say=lambda line: None) as supervisor:
 
         def start(*, clips: int, pages: bool = False, **changed: str) -> Journey:
-            url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
             shared = {name: os.environ[name] for name in ("SECRET_KEY", "ENCRYPTION_KEY")}
             stack = Stack(tmp_path, free_port(), supervisor, settings=shared | QUICK | changed)
             stack.start_sandbox()
-            stack.find_settings(url)
+            stack.find_settings(database_url())
             if pages:
                 settings.STORAGES, settings.STATIC_ROOT = product.STORAGES, stack.environment["STATIC_ROOT"]
                 call_command("collectstatic", verbosity=0, interactive=False)

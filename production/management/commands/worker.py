@@ -2,7 +2,7 @@
 
 Seen with `qcluster` 1.11: killed idle workers hang the cluster, a killed monitor acknowledges nothing again, a killed
 sentinel leaves working orphans, a SIGTERM to the group kills running jobs. Here every process dies with its parent, a
-pool process that dies outside a job restarts the whole pool, and only this process heeds SIGTERM.
+pool process that is killed outside a job takes the whole pool along, and only this process heeds SIGTERM.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from production import dispatch, sweep
 log = structlog.get_logger(__name__)
 PR_SET_PDEATHSIG = 1
 POOL_BROKEN = 70  # exit code of a sentinel that wants its whole pool replaced
+FAREWELL = 3.0  # seconds; who heeds its time limit still hands in its result, holding a queue's lock for a moment
 
 
 def _die_with_parent() -> None:
@@ -43,12 +44,13 @@ class SafeSentinel(cluster.Sentinel):  # type: ignore[misc]
 
     def reincarnate(self, process: Process) -> None:
         timer = getattr(process, "timer", None)  # pusher and monitor have none
-        if timer is None or (timer.value == -1 and (process.exitcode or 0) < 0):
-            # It may have died with a queue's lock in its hands, and then the pool hangs for good.
+        if (process.exitcode or 0) < 0 and (timer is None or timer.value == -1):
+            # It may have been killed with a queue's lock in its hands, and then the pool hangs for good.
             log.critical("worker_pool_broken", pid=process.pid, exit=process.exitcode)
             os._exit(POOL_BROKEN)
-        if timer.value == 0:
-            process.kill()  # timed out, and deaf to SIGTERM
+        if timer and timer.value == 0:  # timed out
+            process.join(FAREWELL)
+            process.kill()  # deaf to SIGTERM, and to its time limit
         super().reincarnate(process)
 
 
