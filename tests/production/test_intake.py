@@ -10,9 +10,10 @@ from pytest_django import Settings
 from production import decisions, intake, notion
 from production.errors import Kind, NotHereError, Trouble
 from production.models import NotionEvent, Priority, Take, Task
-from production.stages import Status
+from production.stages import Status, Verb
 from sandbox.client import SandboxClient
-from tests.factories import make_channel, make_take, make_task, walk
+from tests.factories import fresh, make_channel, make_take, make_task, walk
+from tests.production.beside import many
 from tests.sandboxes import make_board
 from tests.vendor import answering, dead_address
 
@@ -67,10 +68,25 @@ def test_process_twice_makes_one_task(vendors, board):
     event = process(page)
     assert event.outcome.endswith("is Queued already: the row is put back")
     assert Task.objects.count() == 1
-    intake.process(event.pk)  # rung twice: what is done stays done
 
 
-def test_process_lets_one_worker_in(vendors, board):
+def test_process_rung_again_leaves_alone_what_is_done(vendors, board):
+    event = process(make_row(vendors, board))
+    intake.process(event.pk)
+    again = NotionEvent.objects.get(pk=event.pk)
+    assert (again.state, again.tries, again.outcome, again.due_at) == (State.DONE, 1, event.outcome, event.due_at)
+    assert Task.objects.get().changes.count() == 1
+
+
+def test_process_lets_one_worker_in(transactional_db: None, vendors, board):
+    event = make_event(make_row(vendors, board))
+    many(4, lambda: intake.process(event.pk))
+    event.refresh_from_db()
+    assert (event.state, event.tries) == (State.DONE, 1)
+    assert Task.objects.get().changes.filter(verb=Verb.SUBMIT).count() == 1
+
+
+def test_process_waits_until_it_is_due(vendors, board):
     event = make_event(make_row(vendors, board), due_at=timezone.now() + dt.timedelta(seconds=9))
     intake.process(event.pk)
     event.refresh_from_db()
@@ -195,6 +211,7 @@ def test_process_another_channel_waits_for_what_is_under_way(vendors, board):
     task = Task.objects.get()
     decisions.cancel(task, by="ada")
     take = make_take(task, "clip", 1, state=Take.State.SUBMITTED, ref="job-1", selected=False)
+    image = make_take(task, "image", 1)
     vendors.edit_page(page, {"Channel": "Unknown One", "Status": "Queued"})
     event = process(page)
     assert (event.state, event.outcome) == (State.PENDING, "try 1: The former channel's takes are still under way")
@@ -203,6 +220,8 @@ def test_process_another_channel_waits_for_what_is_under_way(vendors, board):
     intake.process(event.pk)
     task.refresh_from_db()
     assert (task.channel.name, task.status) == ("Unknown One", Status.QUEUED)
+    assert not task.takes.filter(selected=True).exists()
+    assert (fresh(image).state, fresh(take).state) == (Take.State.CANCELLED, Take.State.CANCELLED)
 
 
 def test_process_heeds_how_long_notion_wants_to_be_left_alone(settings: Settings):
