@@ -15,7 +15,7 @@ from sandbox.client import SandboxClient
 from tests.factories import fresh, make_channel, make_take, make_task, walk
 from tests.production.beside import many
 from tests.sandboxes import make_board
-from tests.vendor import answering, dead_address
+from tests.vendor import answering
 
 pytestmark = pytest.mark.django_db
 State = NotionEvent.State
@@ -82,8 +82,9 @@ def test_process_lets_one_worker_in(transactional_db: None, vendors, board):
     event = make_event(make_row(vendors, board))
     many(4, lambda: intake.process(event.pk))
     event.refresh_from_db()
-    assert (event.state, event.tries) == (State.DONE, 1)
-    assert Task.objects.get().changes.filter(verb=Verb.SUBMIT).count() == 1
+    task = Task.objects.get()
+    assert (event.state, event.tries, event.outcome) == (State.DONE, 1, f"task {task.pk} queued")
+    assert task.changes.filter(verb=Verb.SUBMIT).count() == 1
 
 
 def test_process_waits_until_it_is_due(vendors, board):
@@ -147,8 +148,8 @@ def test_process_puts_an_unfit_row_back_with_the_reason(vendors, board, cell, va
     ("page", "words", "outcome"),
     [("page", {"author": "bot"}, "our own write"), ("", {"type": "database.updated"}, "not about a page")],
 )
-def test_process_ignores_without_asking_notion(settings: Settings, page, words, outcome):
-    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address()}
+def test_process_ignores_without_asking_notion(settings: Settings, dead_address: str, page, words, outcome):
+    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address}
     event = make_event(page, **words)
     intake.process(event.pk)
     event.refresh_from_db()
@@ -270,8 +271,8 @@ def test_fetch_believes_no_odd_pause(settings: Settings, pause):
     assert event.due_at < timezone.now() + dt.timedelta(days=8)
 
 
-def test_fetch_where_nobody_answers(settings: Settings):
-    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address()}
+def test_fetch_where_nobody_answers(settings: Settings, dead_address: str):
+    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address}
     with pytest.raises(Trouble, match="no answer") as trouble:
         notion.fetch("page")
     assert trouble.value.kind == Kind.TRANSIENT
