@@ -1,6 +1,8 @@
 """What every test stands on: its own workspaces, nobody's static files, and the sandbox's vendors."""
 
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,14 @@ def vendors(process: Process, settings: Settings) -> Iterator[SandboxClient]:
     settings.GOOGLE_CLIENT_SECRET = KEY
     yield process.client
     process.client.clear_faults()
+
+
+@pytest.fixture
+def dead_address() -> Iterator[str]:
+    """An address at which nobody listens; its port stays taken, so that nobody comes to listen there meanwhile."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture

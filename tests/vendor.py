@@ -2,9 +2,8 @@
 
 import json
 import threading  # noqa: TID251 - the server answers while the test waits
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -41,6 +40,7 @@ class Vendor:
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = {}
         self.calls: list[Call] = []
+        self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
@@ -57,6 +57,7 @@ class Vendor:
         self.answers = {"/": [Answer(status) for status in statuses]}
 
     def close(self) -> None:
+        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -78,9 +79,12 @@ class Vendor:
             do_GET = do_PATCH = do_PUT = do_POST
 
             def answer(self, answer: Answer) -> None:
-                time.sleep(answer.delay)
-                if answer.lost:
-                    return
+                vendor._closing.wait(answer.delay)
+                if not answer.lost:
+                    with suppress(BrokenPipeError, ConnectionResetError):  # the caller did not wait so long
+                        self.write(answer)
+
+            def write(self, answer: Answer) -> None:
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
@@ -108,9 +112,3 @@ def answering(status: int = 200, body: bytes = b"", **headers: str) -> Iterator[
     with closing(Vendor()) as vendor:
         vendor.say("/", body, status, {name.replace("_", "-"): value for name, value in headers.items()})
         yield vendor.url, vendor.calls
-
-
-def dead_address() -> str:
-    """An address at which nobody listens."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        return f"http://127.0.0.1:{server.server_port}"

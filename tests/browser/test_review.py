@@ -4,7 +4,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from production.models import Take
-from production.stages import Status
+from production.stages import REVIEWS, Status
 from tests.browser.conftest import Witness
 from tests.factories import fresh, make_channel, make_production, make_take, make_task
 from tests.pages import review_of
@@ -132,7 +132,7 @@ def test_retry_by_keyboard(page: Page) -> None:
 
 def test_every_gate_opens_without_a_fault(page: Page) -> None:
     channel = make_channel(gates=["assets", "composites", "video", "audio", "sfx"])
-    for status in (Status.COMPOSITES_READY, Status.SFX_READY, Status.FINAL_REVIEW):
+    for status in REVIEWS:
         page.goto(review_of(make_production(status, channel=channel)))
         expect(page.locator("#status")).to_have_text(status.label)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

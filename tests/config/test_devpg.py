@@ -147,7 +147,7 @@ def test_stop_without_a_server_does_nothing(tmp_path: Path) -> None:
 def test_url_command_leaves_the_server_up_until_stop(folder: Path) -> None:
     def call(action: str) -> str:
         command = [sys.executable, "-m", "config.devpg", action, "--folder", folder]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
     assert one(call("url"), "SELECT 1") == 1
     call("stop")
@@ -175,8 +175,9 @@ def test_ensure_with_a_failing_initdb_quotes_it(tmp_path: Path, monkeypatch: pyt
         devpg.ensure(tmp_path / "pg")
 
 
-@pytest.mark.skipif(not list(Path("/usr/lib/postgresql").glob("*/bin")), reason="no system PostgreSQL here")
 def test_ensure_without_the_wheel_uses_the_system_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devpg, "SYSTEM", (str(devpg._binaries()),))
+    monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.setattr(devpg.importlib.util, "find_spec", lambda name: None)
     address = devpg.ensure(tmp_path, durable=False)
     assert one(address, "SELECT 1") == 1

@@ -27,9 +27,8 @@ def load(expression: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Print an expression about the settings, as a process of its own sees them."""
     code = f"from config import settings; print({expression})"
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=kept | env, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, env=kept | env, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django_q.models import Failure
 
 from channels_app.models import Channel, Token
 from production import review
@@ -38,6 +40,9 @@ def busy_house() -> Channel:
     NotionEvent.objects.create(event_id="1", type="page.created")
     Alert.objects.create(channel=channel, task=task, message="It stopped")
     Heartbeat.objects.create(name="host:1", cluster="calls")
+    Group.objects.create(name="Reviewers")
+    now = timezone.now()
+    Failure.objects.create(id="f", func="production.jobs.work", started=now, stopped=now, success=False)
     make_task(Status.ASSET_ERROR, channel=channel, reason="The plan was refused")
     return channel
 
@@ -49,8 +54,8 @@ def every_page() -> Iterator[str]:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield reverse(f"{name}_changelist")
         row = model._default_manager.first()
-        if row:
-            yield reverse(f"{name}_change", args=[row.pk])
+        assert row is not None, name
+        yield reverse(f"{name}_change", args=[row.pk])
     for task in Task.objects.all():
         yield review_of(task)
 

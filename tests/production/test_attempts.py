@@ -3,9 +3,8 @@
 import datetime as dt
 import json
 import os
-import signal
 import socket
-from dataclasses import replace
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,9 +20,16 @@ from production.recipes import Recipe
 from production.stages import Status
 from tests.factories import make_take, make_task
 from tests.production.scripts import Scripts
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db
 State = Take.State
+
+
+@pytest.fixture
+def quick_looks(settings: Settings) -> None:
+    """Running scripts are looked at every 25 ms."""
+    settings.LEASE = dt.timedelta(milliseconds=100)
 
 
 def claim(kind: str = "image", status: Status = Status.GENERATING_ASSETS, **words: object) -> Take:
@@ -37,6 +43,13 @@ def carry_out(take: Take, seconds: float = 20) -> Outcome:
     ((found, outcome),) = attempts.carry_out([take], seconds=seconds)
     assert found is take
     return outcome
+
+
+def speaking(take: Take) -> runner.Run:
+    """The take's script at work: it has said its first word."""
+    run = runner.start(attempts.write_order(take))
+    eventually(lambda: runner.events(run.order.folder, {}))
+    return run
 
 
 def outcome_of(scripts: Scripts, body: str, **words: object) -> Outcome:
@@ -92,12 +105,14 @@ def test_carry_out_trouble(scripts: Scripts, body, kind, message):
 
 
 @pytest.mark.parametrize(("body", "kind"), [(STARTED, Kind.TRANSIENT), (SAID, Kind.UNKNOWN)])
-def test_carry_out_overdue(scripts: Scripts, monkeypatch, body, kind):
-    monkeypatch.setitem(stages.PIECE, "image", replace(stages.PIECE["image"], seconds=0))
-    trouble = outcome_of(scripts, f"{body}time.sleep(60)").trouble
-    assert trouble.message == "generate_asset.py was ended: no result within 0 s"
-    # Killed before it could say anything, nobody knows either.
-    assert trouble.kind in (kind, Kind.UNKNOWN)
+def test_carry_out_overdue(scripts: Scripts, quick_looks: None, body, kind):
+    scripts.write("generate_asset.py", f"{body}time.sleep(60)")
+    take = claim()
+    run, limit = speaking(take), take.piece.seconds
+    os.utime(run.order.folder / "pid", (0, time.time() - limit - 1))
+    trouble = carry_out(take).trouble
+    assert (trouble.message, trouble.kind) == (f"generate_asset.py was ended: no result within {limit} s", kind)
+    run.report()
 
 
 @pytest.mark.parametrize(
@@ -223,17 +238,15 @@ def test_carry_out_lets_go_of_a_script_that_goes_on(scripts: Scripts):
     os.waitpid(int((folder / "pid").read_text()), 0)
 
 
-def test_carry_out_tells_the_progress(scripts: Scripts):
-    scripts.write("generate_asset.py", "say('progress', done=3, of=9)\nopen(output + '.go').read()\nfinish()")
+def test_carry_out_tells_the_progress(scripts: Scripts, quick_looks: None):
+    scripts.write("generate_asset.py", "say('progress', done=3, of=9)\ntime.sleep(60)")
     take = claim()
-    folder = workspace.run_folder(take)
-    folder.mkdir(parents=True)
-    os.mkfifo(folder / "image.png.go")
-    list(attempts.carry_out([take], seconds=0.6))
+    run = speaking(take)
+    assert list(attempts.carry_out([take], seconds=0.1)) == []
     take.refresh_from_db()
     assert take.progress == "3/9"
-    os.killpg(int((folder / "pid").read_text()), signal.SIGKILL)
-    os.waitpid(int((folder / "pid").read_text()), 0)
+    run.end()
+    run.report()
 
 
 # ---------------------------------------------------------------- found again

@@ -1,6 +1,7 @@
 """What people decide: yes, no, that one again, from here, back there, enough."""
 
 import datetime as dt
+import itertools
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from production.errors import IllegalMoveError
 from production.models import Approval, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, Stage, Status, Verb
 from tests.factories import fresh, make_channel, make_operator, make_production, make_stage, make_take, make_task
+from tests.production.beside import many
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 State = Take.State
@@ -47,6 +49,16 @@ def test_approve_twice_is_a_no_op_that_names_the_first(stage):
     decisions.approve(task, by="ada")
     assert decisions.approve(task, by="bob").startswith("ada has approved")
     assert Approval.objects.count() == 1
+
+
+@pytest.mark.parametrize("stage", [STAGE["assets"], STAGE["composites"]], ids=lambda stage: stage.name)
+def test_approve_by_two_at_once_is_one_yes(transactional_db: None, stage):
+    task, names = at_gate(stage), itertools.count()
+    said = many(2, lambda: decisions.approve(task, by=f"reviewer {next(names)}"))
+    approval = Approval.objects.get()
+    assert sum(words == f"{stage.title} approved" for words in said) == 1
+    assert sum(words.startswith(f"{approval.by} has approved") for words in said) == 1
+    assert task.changes.get(verb=Verb.APPROVE, stage=stage.name).by == approval.by
 
 
 def test_approve_where_nothing_waits():

@@ -23,6 +23,7 @@ from tests.factories import (
     make_task,
     write_output,
 )
+from tests.production.beside import many
 from tests.production.scripts import Scripts
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
@@ -137,6 +138,16 @@ def test_settle_the_last_piece_ends_the_stage_once():
     assert LedgerEntry.objects.filter(state="settled", actual_usd=Decimal("0.02")).count() == 3
 
 
+def test_settle_the_last_two_at_once_ends_the_stage_once(transactional_db: None):
+    task = running()
+    settle(claim())
+    last = dispatch.claim("images", 2)
+    settled = many(2, lambda: settle(last.pop()))
+    assert [take.state for take in settled] == [State.DONE] * 2
+    assert fresh(task).status == Status.ASSETS_READY
+    assert task.changes.filter(verb="finish").count() == 1
+
+
 @pytest.mark.parametrize("stage", STAGES[:5], ids=lambda stage: stage.name)
 @pytest.mark.parametrize("gated", [True, False], ids=["gate", "no gate"])
 def test_finish_stops_at_the_channels_gates_only(do, stage, gated):
@@ -244,7 +255,7 @@ def test_settle_shows_the_take_at_its_place_in_the_workspace():
     assert take.size == len(b"whole")
 
 
-def test_settle_late_books_and_moves_nothing():
+def test_settle_late_leaves_the_booking_to_its_holder():
     task = running()
     take = claim()
     late = Take.objects.get(pk=take.pk)
@@ -512,10 +523,11 @@ def test_ask_collects_what_is_ready(do, scripts: Scripts):
     take = render()
     scripts.write("generate_video.py", "say('state', ref='job-1', state='success')")
     Take.objects.update(due_at=timezone.now())
+    OrmQ.objects.all().delete()
     do(jobs.ask, "video")
-    assert fresh(take).state == State.WAITING
-    do(jobs.ask, "video")
-    assert OrmQ.objects.filter(key="calls").count() >= 2
+    assert [(ring.func(), ring.args()) for ring in OrmQ.objects.all()] == [(dispatch.WORK, ("video",))]
+    collecting = claim("video")
+    assert (collecting.pk, collecting.ref, collecting.attempt) == (take.pk, "job-1", 1)
 
 
 def test_settle_in_jobs_survives_a_stale_take():

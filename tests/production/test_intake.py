@@ -10,11 +10,12 @@ from pytest_django import Settings
 from production import decisions, intake, notion
 from production.errors import Kind, NotHereError, Trouble
 from production.models import NotionEvent, Priority, Take, Task
-from production.stages import Status
+from production.stages import Status, Verb
 from sandbox.client import SandboxClient
-from tests.factories import make_channel, make_take, make_task, walk
+from tests.factories import fresh, make_channel, make_take, make_task, walk
+from tests.production.beside import many
 from tests.sandboxes import make_board
-from tests.vendor import answering, dead_address
+from tests.vendor import answering
 
 pytestmark = pytest.mark.django_db
 State = NotionEvent.State
@@ -67,10 +68,26 @@ def test_process_twice_makes_one_task(vendors, board):
     event = process(page)
     assert event.outcome.endswith("is Queued already: the row is put back")
     assert Task.objects.count() == 1
-    intake.process(event.pk)  # rung twice: what is done stays done
 
 
-def test_process_lets_one_worker_in(vendors, board):
+def test_process_rung_again_leaves_alone_what_is_done(vendors, board):
+    event = process(make_row(vendors, board))
+    intake.process(event.pk)
+    again = NotionEvent.objects.get(pk=event.pk)
+    assert (again.state, again.tries, again.outcome, again.due_at) == (State.DONE, 1, event.outcome, event.due_at)
+    assert Task.objects.get().changes.count() == 1
+
+
+def test_process_lets_one_worker_in(transactional_db: None, vendors, board):
+    event = make_event(make_row(vendors, board))
+    many(4, lambda: intake.process(event.pk))
+    event.refresh_from_db()
+    task = Task.objects.get()
+    assert (event.state, event.tries, event.outcome) == (State.DONE, 1, f"task {task.pk} queued")
+    assert task.changes.filter(verb=Verb.SUBMIT).count() == 1
+
+
+def test_process_waits_until_it_is_due(vendors, board):
     event = make_event(make_row(vendors, board), due_at=timezone.now() + dt.timedelta(seconds=9))
     intake.process(event.pk)
     event.refresh_from_db()
@@ -131,8 +148,8 @@ def test_process_puts_an_unfit_row_back_with_the_reason(vendors, board, cell, va
     ("page", "words", "outcome"),
     [("page", {"author": "bot"}, "our own write"), ("", {"type": "database.updated"}, "not about a page")],
 )
-def test_process_ignores_without_asking_notion(settings: Settings, page, words, outcome):
-    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address()}
+def test_process_ignores_without_asking_notion(settings: Settings, dead_address: str, page, words, outcome):
+    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address}
     event = make_event(page, **words)
     intake.process(event.pk)
     event.refresh_from_db()
@@ -195,6 +212,7 @@ def test_process_another_channel_waits_for_what_is_under_way(vendors, board):
     task = Task.objects.get()
     decisions.cancel(task, by="ada")
     take = make_take(task, "clip", 1, state=Take.State.SUBMITTED, ref="job-1", selected=False)
+    image = make_take(task, "image", 1)
     vendors.edit_page(page, {"Channel": "Unknown One", "Status": "Queued"})
     event = process(page)
     assert (event.state, event.outcome) == (State.PENDING, "try 1: The former channel's takes are still under way")
@@ -203,6 +221,8 @@ def test_process_another_channel_waits_for_what_is_under_way(vendors, board):
     intake.process(event.pk)
     task.refresh_from_db()
     assert (task.channel.name, task.status) == ("Unknown One", Status.QUEUED)
+    assert not task.takes.filter(selected=True).exists()
+    assert (fresh(image).state, fresh(take).state) == (Take.State.CANCELLED, Take.State.CANCELLED)
 
 
 def test_process_heeds_how_long_notion_wants_to_be_left_alone(settings: Settings):
@@ -251,8 +271,8 @@ def test_fetch_believes_no_odd_pause(settings: Settings, pause):
     assert event.due_at < timezone.now() + dt.timedelta(days=8)
 
 
-def test_fetch_where_nobody_answers(settings: Settings):
-    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address()}
+def test_fetch_where_nobody_answers(settings: Settings, dead_address: str):
+    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address}
     with pytest.raises(Trouble, match="no answer") as trouble:
         notion.fetch("page")
     assert trouble.value.kind == Kind.TRANSIENT

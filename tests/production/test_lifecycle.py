@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import pgtrigger
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
@@ -204,7 +205,9 @@ def test_database_refuses_a_task_that_does_not_begin_as_draft(status):
 @pytest.mark.django_db
 def test_database_refuses_a_status_that_is_none_of_the_26():
     task = make_task()
-    with pytest.raises(DatabaseError), transaction.atomic():
+    triggers = [f"production.Task:{name}" for name in ("only_legal_moves", "has_its_change")]
+    refused = pytest.raises(IntegrityError, match="task_status_is_one_of_26")
+    with pgtrigger.ignore(*triggers), refused, transaction.atomic():
         Task.objects.filter(pk=task.pk).update(status="limbo")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 import publishing.jobs
@@ -41,6 +41,7 @@ from tests.factories import (
     write_output,
 )
 from tests.pages import review_of
+from tests.production.beside import many
 
 pytestmark = pytest.mark.django_db
 State = Take.State
@@ -190,11 +191,14 @@ def test_error_of_ours_is_said_and_stops_the_stage_once(monkeypatch: pytest.Monk
     assert Alert.objects.filter(task=task).count() == 1
 
 
-def test_result_that_the_database_refuses_is_trouble_not_a_loop(monkeypatch: pytest.MonkeyPatch):
+def test_result_that_the_database_refuses_is_trouble_not_a_loop():
     task = advanced(Status.UPLOADING)
     (take,) = dispatch.claim("upload", 1)
     jobs._settle(take, Outcome(output=whole(take).output, sha256="x" * 99, size=2))
     assert fresh(task).status == Status.UPLOAD_ERROR
+    assert fresh(take).state == State.FAILED
+    assert "DataError" in take.error
+    assert dispatch.claim("upload", 1) == dispatch.adopt("upload", 1) == []
 
 
 def test_unknown_purchase_is_not_repeated_by_sending_back():
@@ -224,35 +228,35 @@ def test_claim_and_start_do_not_deadlock(transactional_db: None):
     with transaction.atomic():
         flow.advance(lifecycle.lock(make_production(Status.GENERATING_ASSETS, channel=channel).pk))
     make_task(Status.QUEUED, channel=channel)
-    meet, errors = threading.Barrier(2), []
+    acts = {
+        "claimed": lambda: len(dispatch.claim("planning", 4)),
+        "started": lambda: flow.start_waiting(channel.pk),
+    }
+    both_have_acted = threading.Barrier(2)
 
-    def together(act):
-        try:
-            with transaction.atomic():
-                act()
-                meet.wait(5)
-        except OperationalError as error:
-            errors.append(error)
-        finally:
-            connection.close()
+    def act() -> tuple[str, int]:
+        name, deed = acts.popitem()
+        with transaction.atomic():
+            count = deed()
+            both_have_acted.wait(5)
+        return name, count
 
-    acts = [lambda: dispatch.claim("planning", 4), lambda: flow.start_waiting(channel.pk)]
-    threads = [threading.Thread(target=together, args=[act]) for act in acts]
-    [thread.start() for thread in threads]
-    [thread.join(15) for thread in threads]
-    assert errors == []
+    assert dict(many(2, act)) == {"claimed": 1, "started": 1}
 
 
 def test_sweep_goes_on_behind_an_item_that_breaks(monkeypatch: pytest.MonkeyPatch):
     def broken(channel_id):
         raise RuntimeError("one channel's own fault")
 
-    task = make_production(Status.GENERATING_VIDEO)
-    take = make_take(task, "clip", 1, state=State.UNKNOWN, selected=False, due_at=timezone.now(), error="lost")
-    make_task(Status.QUEUED)
+    task, queued = make_production(Status.GENERATING_VIDEO), make_task(Status.QUEUED)
+    lost = {"state": State.UNKNOWN, "due_at": timezone.now(), "error": "lost", "selected": False}
+    take = make_take(task, "clip", 1, recipe=recipes.needs(task, STAGE["video"])[0].recipe, **lost)
+    make_ledger_entry(take, "0.42", state=LedgerEntry.State.UNKNOWN, actual_usd=None)
     monkeypatch.setattr(flow, "start_waiting", broken)
     assert sweep.tick()
-    assert fresh(take).state != State.UNKNOWN
+    assert fresh(queued).status == Status.QUEUED
+    assert fresh(take).state == State.FAILED
+    assert "so you decide" in take.error
 
 
 def test_callback_during_the_claim_is_kept():
@@ -306,11 +310,3 @@ def test_lane_prices_that_mean_nothing_are_refused(prices):
     lane.prices = prices
     with pytest.raises(ValidationError):
         lane.full_clean()
-
-
-def test_row_queued_again_for_another_channel_begins_anew():
-    task = make_production(Status.ASSETS_READY)
-    decisions.cancel(task, by="x")
-    takes.discard(task)
-    assert not task.takes.filter(selected=True).exists()
-    assert set(task.takes.values_list("state", flat=True)) == {State.CANCELLED}

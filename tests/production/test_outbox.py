@@ -14,7 +14,6 @@ from production.stages import STAGE, Status, Verb
 from sandbox.client import SandboxClient
 from tests.factories import make_ledger_entry, make_production, make_take, make_task
 from tests.sandboxes import make_board
-from tests.vendor import dead_address
 
 pytestmark = pytest.mark.django_db
 
@@ -73,8 +72,8 @@ def test_told_leaves_a_newer_change_due(vendors, page):
     assert outbox.due() == []
 
 
-def test_tell_backs_off_for_ever(settings: Settings):
-    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address()}
+def test_tell_backs_off_for_ever(settings: Settings, dead_address: str):
+    settings.ADDRESSES = settings.ADDRESSES | {"NOTION_BASE_URL": dead_address}
     task = make_task(Status.QUEUED)
     waits = []
     for _ in range(9):

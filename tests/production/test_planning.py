@@ -12,7 +12,7 @@ from production.models import Take, Task
 from production.stages import STAGE, Status
 from sandbox.client import SandboxClient
 from tests.factories import make_channel, make_plan, make_take, make_task
-from tests.vendor import answering, dead_address
+from tests.vendor import answering
 
 pytestmark = pytest.mark.django_db
 FACTS = {"title": "Bees", "topic": "How $bees dance", "clips": 2, "assets": 3, "language": "en", "style": ""}
@@ -125,8 +125,8 @@ def test_write_of_odd_shapes_is_trouble_and_no_crash(settings: Settings, body):
         write(settings, 200, body)
 
 
-def test_write_where_nobody_listens_bought_nothing(settings: Settings):
-    settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": dead_address()}
+def test_write_where_nobody_listens_bought_nothing(settings: Settings, dead_address: str):
+    settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": dead_address}
     with pytest.raises(Trouble) as trouble:
         planning.write(take(), lambda: None)
     assert trouble.value.kind == Kind.TRANSIENT

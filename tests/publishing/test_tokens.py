@@ -10,7 +10,7 @@ from pytest_django import Settings
 from production.errors import Kind, Trouble
 from publishing import jobs, tokens
 from publishing.models import YouTubeAccount
-from tests.vendor import answering, dead_address
+from tests.vendor import answering
 
 pytestmark = pytest.mark.django_db
 
@@ -55,8 +55,8 @@ def test_upload_with_a_consent_revoked_in_between_says_reconnect(vendors, accoun
     assert "reconnect" in YouTubeAccount.objects.get().trouble
 
 
-def test_credentials_where_google_is_down(account, settings: Settings):
-    settings.ADDRESSES = settings.ADDRESSES | {"GOOGLE_TOKEN_URL": dead_address()}
+def test_credentials_where_google_is_down(account, settings: Settings, dead_address: str):
+    settings.ADDRESSES = settings.ADDRESSES | {"GOOGLE_TOKEN_URL": dead_address}
     with pytest.raises(Trouble, match="did not answer") as trouble:
         tokens.credentials(account)
     assert trouble.value.kind == Kind.TRANSIENT

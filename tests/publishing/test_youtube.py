@@ -11,7 +11,7 @@ from pytest_django import Settings
 from production.errors import Kind, Trouble
 from publishing import youtube
 from publishing.youtube import YouTube
-from tests.vendor import answering, dead_address
+from tests.vendor import answering
 
 FACTS = {"title": "Bees", "description": "About", "tags": ["a"], "category": 27, "language": "en"}
 FACTS |= {"privacy": "private", "made_for_kids": False, "synthetic_media": True}
@@ -99,9 +99,9 @@ def test_channel_id_trouble_by_reason(settings: Settings, status, body, kind):
     assert trouble.value.message
 
 
-def test_channel_id_where_nobody_listens(settings: Settings):
+def test_channel_id_where_nobody_listens(settings: Settings, dead_address: str):
     with pytest.raises(Trouble, match="YouTube did not answer") as trouble:
-        client(settings, dead_address()).channel_id()
+        client(settings, dead_address).channel_id()
     assert trouble.value.kind == Kind.TRANSIENT
 
 

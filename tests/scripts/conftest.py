@@ -51,7 +51,8 @@ def script_environment(**extra):
 
 def run_script(name, *arguments, **environment):
     command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPTS, env=script_environment(**environment))
+    made = script_environment(**environment)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPTS, env=made, timeout=60)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return Outcome(done.returncode, events, done.stdout, done.stderr)
 

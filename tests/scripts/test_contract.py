@@ -19,7 +19,8 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_prints_usage_and_no_event(name):
-    done = subprocess.run([sys.executable, SCRIPTS / name, "--help"], capture_output=True, text=True, cwd=SCRIPTS)
+    command = [sys.executable, SCRIPTS / name, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPTS, timeout=60)
     assert (done.returncode, "usage:" in done.stdout, '"event"' in done.stdout) == (0, True, False)
 
 

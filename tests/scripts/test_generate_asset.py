@@ -106,12 +106,10 @@ def test_generate_asset_reports_a_lost_reply_as_unknown_and_asks_once(run, vendo
     assert (outcome.code, outcome.the("error")["kind"], len(vendor.calls)) == (1, "unknown", 1)
 
 
-def test_generate_asset_reports_no_connection_as_transient(run, tmp_path):
-    nobody = "http://127.0.0.1:9"
-    error = run("generate_asset.py", "--prompt", "A", "--output", tmp_path / "a.png", GEMINI_BASE_URL=nobody).the(
-        "error"
-    )
-    assert error["kind"] == "transient"
+def test_generate_asset_reports_no_connection_as_transient(run, tmp_path, dead_address):
+    flags = ("--prompt", "A", "--output", tmp_path / "a.png")
+    outcome = run("generate_asset.py", *flags, GEMINI_BASE_URL=dead_address)
+    assert outcome.the("error")["kind"] == "transient"
 
 
 def test_generate_asset_never_prints_its_key(run, vendor, tmp_path):
