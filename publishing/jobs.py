@@ -121,7 +121,9 @@ def _offer(row: Upload, stored: int) -> None:
 
 def _session_gone(row: Upload) -> Trouble:
     """A session that never was offered the last byte made no video: a new one is safe. Else a person has to look."""
-    if row.offered >= row.size and row.session_uri:
+    if not row.session_uri:
+        return Trouble(Kind.TRANSIENT, "YouTube answered 404 to the beginning of an upload")
+    if row.offered >= row.size:
         lost = (
             "The upload session ended after the last byte was sent: look on YouTube first. "
             "If the video is not there, send the task back to Assembly and redo the film"
