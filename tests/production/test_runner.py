@@ -162,7 +162,7 @@ def test_watch_ends_a_script_that_hangs_and_its_children(scripts: Scripts, tmp_p
 
 
 def test_watch_returns_while_a_script_goes_on(scripts: Scripts, tmp_path):
-    scripts.write("make.py", "open(output + '.begun', 'w').write('x')\nsys.stdin = open(output + '.go')\nfinish()")
+    scripts.write("make.py", "open(output + '.begun', 'w').write('x')\nopen(output + '.go').read()\nfinish()")
     slow = order(tmp_path)
     slow.folder.mkdir()
     os.mkfifo(f"{slow.output}.go")
