@@ -1,5 +1,6 @@
 """From a signed webhook to a published video, told by the vendors' own books."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from django.urls import reverse
 
 from production import decisions, outbox, workspace
 from production.models import LedgerEntry, NotionEvent, Take, Task
+from production.providers import LANES
 from production.stages import STAGES, Status, Verb
 from tests.journeys.conftest import Journey
 from tests.media import loudness
@@ -37,8 +39,21 @@ def test_journey_from_row_to_youtube(journey: Callable[..., Journey]) -> None:
     assert_books(run, task)
     assert_notion(run, task, page_id)
     assert_review_page(run, task)
+    assert_logs(run, task)
     assert set(task.takes.values_list("state", flat=True)) == {Take.State.DONE}
     assert not task.takes.filter(simulated=False).exists()
+
+
+def assert_logs(run: Journey, task: Task) -> None:
+    """Both clusters log lines of JSON; what is done to a take names its task and channel; no line names a secret."""
+    secrets = [value for name, value in run.stack.environment.items() if name.endswith(("_KEY", "_SECRET"))]
+    for name in ("calls", "cpu"):
+        log = (run.stack.folder / "logs" / f"{name}.log").read_text()
+        lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+        about = [(line["task"], line["channel"]) for line in lines if line["event"] == "take_attempt_settled"]
+        assert set(about) == {(task.pk, task.channel.slug)}
+        assert len(about) >= len(task.takes.filter(lane__in=[lane.name for lane in LANES if lane.cluster == name]))
+        assert not [secret for secret in secrets if secret in log]
 
 
 def assert_film(task: Task) -> None:
