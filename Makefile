@@ -70,7 +70,7 @@ requirements: ## pin the newest versions pyproject.toml allows, with hashes
 	@$(compile) pyproject.toml --output-file requirements.txt
 	@$(compile) pyproject.toml --group dev --output-file requirements-dev.txt
 
-compile = uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+compile = uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --no-header
 
 clean: ## remove .venv and everything made at run time
