@@ -1,4 +1,4 @@
-# One word each: make demo | run | test | lint | docs. Needs git, make and Python 3.11 with pip and venv, or uv.
+# One word each: make demo | run | test | lint | docs | bench | chaos | soak. Needs git, make and Python 3.11 with pip and venv, or uv.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
