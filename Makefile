@@ -25,7 +25,7 @@ production := env -i PATH="$$PATH" ENV_FILE= SCRIPTS_ENV_FILE= DEBUG=false \
 # The modules a mistake in which costs money or loses a video: every line and branch of them is tested.
 crucial := production/stages.py,production/lifecycle.py,production/takes.py,production/dispatch.py,production/ledger.py
 
-.PHONY: help demo run test lint format types docs requirements clean
+.PHONY: help demo run test bench lint format types docs requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -47,6 +47,9 @@ ifdef CI
 	@$(bin)/coverage report --skip-covered --fail-under=80
 	@$(bin)/coverage report --include=$(crucial) --fail-under=100
 endif
+
+bench: $(installed) ## ours beside named peers, measured here; ONLY=webhook,memory picks; SMOKE=1 is quick and claims nothing
+	@$(python) -m benchmarks $${ONLY:+--only "$$ONLY"} $${SMOKE:+--smoke}
 
 lint: $(installed) types ## format, rules, types, imports, migrations, deploy check
 	@$(bin)/ruff format --check .

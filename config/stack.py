@@ -80,13 +80,17 @@ class Stack:
 
     def serve(self) -> None:
         """The web server and the workers, each restarted when it dies."""
-        gunicorn = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--workers", "2"]
-        # Eight threads: a player that loads a film holds one for as long as it does.
-        self.supervisor.start(WEB, [*gunicorn, "--threads", "8", "config.wsgi"], self.environment, folder=ROOT)
+        self.start_web()
+        self.start_workers()
+        self.supervisor.wait_ready(WEB, f"{self.url}/ready", seconds=60)
+
+    def start_web(self) -> None:
+        self.supervisor.start(WEB, gunicorn("config.wsgi", self.port), self.environment, folder=ROOT)
+
+    def start_workers(self) -> None:
         for name in settings.CLUSTERS:
             argv = [sys.executable, "manage.py", "worker", "--cluster", name]
             self.supervisor.start(name, argv, self.environment | {"Q_CLUSTER_NAME": name}, folder=ROOT)
-        self.supervisor.wait_ready(WEB, f"{self.url}/ready", seconds=60)
 
     def _own_settings(self, database: str) -> dict[str, str]:
         return {
@@ -99,6 +103,12 @@ class Stack:
             "ASK_SECONDS": "2",
             **self.settings,
         }
+
+
+def gunicorn(application: str, port: int) -> list[str]:
+    """The command of a web server. Eight threads: a player that loads a film holds one for as long as it does."""
+    bind = ["--bind", f"127.0.0.1:{port}"]
+    return [sys.executable, "-m", "gunicorn", *bind, "--workers", "2", "--threads", "8", application]
 
 
 def _check() -> None:
