@@ -21,6 +21,12 @@ SECRET = "secret_of-the-tests"
 URL = "/webhook/notion"
 
 
+@pytest.fixture(autouse=True)
+def _no_secret_is_remembered() -> None:
+    """A process remembers it for two seconds; the tests before this one had another board."""
+    intake._secret.cache_clear()
+
+
 @pytest.fixture
 def board() -> NotionBoard:
     return NotionBoard.objects.create(active_token=SECRET)
@@ -64,9 +70,16 @@ def test_notion_duplicate_is_known(board):
 
 def test_notion_event_costs_few_queries_also_in_a_burst(board, django_assert_max_num_queries):
     for _ in range(20):
-        with django_assert_max_num_queries(4):  # the board, the event, and a savepoint around it
+        with django_assert_max_num_queries(4):  # the secret, the event, and a savepoint around it
             assert post(event()).status_code == 202
     assert NotionEvent.objects.count() == 20
+
+
+def test_notion_reads_the_secret_once_for_a_burst(board, monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr(intake, "_period", lambda: 1)
+    assert post(event()).status_code == 202
+    with django_assert_num_queries(3):  # the event, and a savepoint around it
+        assert post(event()).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -101,6 +114,20 @@ def test_notion_unsigned_or_wrongly_signed(board):
 
 def test_notion_without_an_active_secret_trusts_nobody():
     assert post(event()).status_code == 401
+
+
+def test_notion_new_secret_counts_at_once_and_the_old_one_for_one_period_at_most(board, monkeypatch):
+    """Two web processes: this one trusted the old secret a moment ago, the new one was stored by the other."""
+    monkeypatch.setattr(intake, "_period", lambda: 1)
+    body = json.dumps(event()).encode()
+    assert post(body).status_code == 202
+    NotionBoard.objects.update(active_token="the-next-secret")
+    monkeypatch.setattr(intake, "_period", lambda: 2)
+    assert post(body).status_code == 401
+    NotionBoard.objects.update(active_token="the-third-secret")
+    another = json.dumps(event()).encode()
+    assert post(another, signed(another, "the-third-secret")).status_code == 202
+    assert post(body, signed(body, "the-next-secret")).status_code == 401
 
 
 @pytest.mark.parametrize(
