@@ -108,7 +108,7 @@ class Stack:
 def gunicorn(application: str, port: int) -> list[str]:
     """The command of a web server. Eight threads: a player that loads a film holds one for as long as it does."""
     bind = ["--bind", f"127.0.0.1:{port}"]
-    return [sys.executable, "-m", "gunicorn", *bind, "--workers", "2", "--threads", "8", application]
+    return [sys.executable, "-m", "gunicorn", *bind, "--workers", "2", "--threads", "8", "--preload", application]
 
 
 def _check() -> None:
