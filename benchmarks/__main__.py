@@ -69,15 +69,12 @@ def _entry(figure: Figure) -> dict[str, object]:
 
 def _table(figures: list[Figure], *, smoke: bool) -> Table:
     title = "A smoke run: that it runs is all it shows" if smoke else f"Measured on {os.cpu_count()} cores"
-    table = Table(title=title)
-    table.add_column("measure", no_wrap=True)
-    table.add_column("unit")
+    table = Table("measure", title=title)
     for name in ("ours", "peer", "times better"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("the peer")
     for figure in figures:
-        numbers = [_number(figure[key]) for key in ("ours", "peer", "ratio")]
-        table.add_row(figure["name"], figure["unit"], *numbers, str(figure["details"].get("peer", "")))
+        what = f"{figure['name']}: {figure['unit']}\n[dim]peer: {figure['details'].get('peer', 'none')}[/]"
+        table.add_row(what, *(_number(number) for number in (figure["ours"], figure["peer"], figure["ratio"])))
     return table
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import claims, memory, webhook
+from benchmarks import claims, makespan, memory, webhook
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 from config import devpg
@@ -19,6 +19,7 @@ from config.supervisor import StartError, guard
 MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "webhook": webhook.measure,
     "claims": claims.measure,
+    "makespan": makespan.measure,
     "memory": memory.measure,
 }
 

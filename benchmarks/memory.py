@@ -35,7 +35,8 @@ def measure(bench: Bench) -> list[Figure]:
         stack.begin()
         stack.migrate()
         ours, peer = _both(bench, stack, _start_ours), _both(bench, stack, _start_stock)
-    return [_figure("memory_idle", "idle", ours[0], peer[0]), _figure("memory_busy", f"{CALLS} calls", ours[1], peer[1])]
+    whens = (("memory_idle", "idle"), ("memory_busy", f"{CALLS} calls"))
+    return [_figure(*when, *found) for when, *found in zip(whens, ours, peer, strict=True)]
 
 
 def _figure(name: str, when: str, ours: Memory, peer: Memory) -> Figure:
@@ -95,7 +96,8 @@ def _ask_for_images(stack: Stack) -> None:
 
     stack.control.set_pace(text=0, image=300)
     Provider.objects.filter(pk="images").update(concurrency=CALLS)
-    channel = Channel.objects.create(slug="bench", name="Bench", assets_per_video=10, clips_per_video=4, max_concurrent=9)
+    limits = {"assets_per_video": 10, "clips_per_video": 4, "max_concurrent": 9}
+    channel = Channel.objects.create(slug="bench", name="Bench", **limits)
     for number in range(9):
         task = Task.objects.create(channel=channel, page_id=f"page-{number}", title=f"Video {number}", topic="Lakes")
         decisions.submit(task, by="bench")
@@ -114,7 +116,7 @@ def _let_run(stack: Stack, until: Callable[[], bool], *, seconds: float) -> None
 
 def _memory(stack: Stack) -> Memory:
     """MB by what the processes are."""
-    found: dict[str, list[psutil.Process]] = {name: [] for name in stack.supervisor.children} | {"scripts": []}
+    found: dict[str, list[psutil.Process]] = {name: [] for name in [*stack.supervisor.children, "scripts"]}
     for name, child in stack.supervisor.children.items():
         root = psutil.Process(child.process.pid)
         for process in [root, *root.children(recursive=True)]:

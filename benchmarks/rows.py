@@ -1,0 +1,157 @@
+"""The tables of the claims measure: copies of one task and one take, claims of them, and the way back.
+
+Needs Django set up.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+from django.db.models import Model
+
+from channels_app.models import Channel
+from production import dispatch, flow, lifecycle, takes
+from production.models import LedgerEntry, Provider, Take, Task
+from production.recipes import Need, Recipe
+from production.stages import PIECE, STAGE, Verb
+
+LANE = "images"
+CHANNELS, SLOTS, PIECES = 50, 12, 20
+NAIVE = """
+    UPDATE production_take SET state = 'claimed', token = gen_random_uuid(), lease_until = now() WHERE id IN (
+        SELECT take.id FROM production_take AS take JOIN production_task AS task ON task.id = take.task_id
+        JOIN channels_channel AS channel ON channel.id = take.channel_id
+        WHERE take.lane_id = 'images' AND take.state = 'waiting' AND take.due_at <= now() AND channel.active
+        ORDER BY task.priority, task.created, take.position LIMIT %s FOR UPDATE OF take SKIP LOCKED
+    ) RETURNING id
+"""
+OWN = {"id", "task_id", "channel_id", "position", "number", "created", "due_at"}  # what a copy has of its own
+
+
+class Rows:
+    """The tables, filled with copies of one task and one take."""
+
+    def __init__(self) -> None:
+        Provider.objects.filter(pk=LANE).update(concurrency=SLOTS)
+        self.channels = _channels()
+        self.take = _planned(self.channels[0])
+        self.columns = {model: _columns(model) for model in (Take, Task)}
+
+    def add_finished(self, number: int) -> None:
+        """Finished takes of published tasks."""
+        self._copy_tasks(number // PIECES, status="'published'")
+        self._copy_takes("published", PIECES, state="'done'", selected="true", finished="now()", attempt="1")
+
+    def set_waiting(self, number: int) -> None:
+        """So many takes of running tasks wait, spread evenly over the channels; nothing else does."""
+        pieces = min(PIECES, number // CHANNELS)
+        self._execute("DELETE FROM production_take WHERE state = 'waiting'")
+        status, planned = self.take.task.status, self.take.task_id
+        self._execute("DELETE FROM production_task WHERE status = %s AND id <> %s", [status, planned])
+        self._copy_tasks(number // pieces)
+        self._copy_takes(status, pieces, state="'waiting'")
+        self._execute("VACUUM ANALYZE")
+
+    def timed(self, claim: Callable[[], list[int]]) -> float:
+        """Milliseconds of one claim, which is undone afterwards."""
+        began = time.perf_counter()
+        claimed = claim()
+        spent = (time.perf_counter() - began) * 1000
+        assert claimed, "nothing was claimed"
+        self.put_back(claimed)
+        return spent
+
+    def put_back(self, claimed: list[int]) -> None:
+        """As the takes were before their claim, in every column."""
+        LedgerEntry.objects.filter(take__in=claimed).delete()
+        names = [name for name in self.columns[Take] if name not in OWN | {"state"}]
+        kept = ", ".join(f"{name} = planned.{name}" for name in names)
+        self._execute(
+            f"UPDATE production_take AS take SET state = 'waiting', {kept} FROM production_take AS planned"  # noqa: S608
+            " WHERE take.id = ANY(%s) AND planned.id = %s",
+            [claimed, self.take.pk],
+        )
+
+    def claim(self, most: int = 1) -> list[int]:
+        return [take.pk for take in dispatch.claim(LANE, most)]
+
+    def claim_naively(self) -> list[int]:
+        return [row[0] for row in self._execute(NAIVE, [1])]
+
+    def plans(self) -> list[dict[str, Any]]:
+        """What `dispatch.claim` reads and by which indexes."""
+        said: list[tuple[str, Any]] = []
+
+        def listen(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - Django's
+            said.append((sql, params))
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(listen):
+            self.put_back(self.claim())
+        return [self._plan(sql, params) for sql, params in said if re.match(r"\s*(SELECT|WITH)", sql)]
+
+    def _plan(self, sql: str, params: Any) -> dict[str, Any]:
+        plan = "\n".join(row[0] for row in self._execute(f"EXPLAIN {sql}", params))
+        indexes = re.findall(r"(?:using|Bitmap Index Scan on) (\S+)", plan)
+        return {
+            "sql": " ".join(sql.split())[:400],
+            "indexes": sorted(set(indexes)),
+            "reads_whole_tables": re.findall(r"Seq Scan on (\S+)", plan),
+            "plan": plan.splitlines(),
+        }
+
+    def _copy_tasks(self, number: int, **changed: str) -> None:
+        own = {
+            "channel_id": "(%(channels)s::bigint[])[1 + n %% cardinality(%(channels)s::bigint[])]",
+            "page_id": "gen_random_uuid()",
+            "created": "now() - n * interval '1 second'",
+        }
+        source = "generate_series(1, %(number)s) AS n WHERE true"
+        self._copy(self.take.task, own | changed, source, number=number, channels=self.channels)
+
+    def _copy_takes(self, status: str, pieces: int, **changed: str) -> None:
+        """So many takes for each copied task with that status."""
+        own = {"task_id": "task.id", "channel_id": "task.channel_id", "position": "n", "created": "task.created"}
+        source = """production_task AS task, generate_series(1, %(pieces)s) AS n
+            WHERE task.status = %(status)s AND task.id <> %(template)s"""
+        template = self.take.task_id
+        self._copy(self.take, own | changed, source, pieces=pieces, status=status, template=template)
+
+    def _copy(self, row: Take | Task, own: dict[str, str], source: str, **params: Any) -> None:
+        """Insert copies of the row, one for each row of `source`, with columns of their `own`."""
+        table, names = row._meta.db_table, [name for name in self.columns[type(row)] if name != "id"]  # noqa: SLF001
+        values = ", ".join(own.get(name, f"planned.{name}") for name in names)
+        self._execute("SET session_replication_role = replica")  # no triggers, no foreign keys
+        self._execute(
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table} AS planned, {source}"  # noqa: S608
+            " AND planned.id = %(planned)s",
+            params | {"planned": row.pk},
+        )
+        self._execute("SET session_replication_role = DEFAULT")
+
+    def _execute(self, sql: str, params: Any = None) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return cursor.fetchall() if cursor.description else []
+
+
+def _columns(model: type[Model]) -> list[str]:
+    return [str(field.column) for field in model._meta.concrete_fields]  # noqa: SLF001 - Django's documented way
+
+
+def _channels() -> list[int]:
+    return [Channel.objects.create(slug=f"c{n}", name=f"Channel {n}").pk for n in range(CHANNELS)]
+
+
+def _planned(channel_id: int) -> Take:
+    """One image take as the product plans it, of a task whose images are being made; it does not wait itself."""
+    task = Task.objects.create(channel_id=channel_id, page_id="planned", title="The deepest lake", topic="Lakes")
+    for verb, stage in ((Verb.SUBMIT, None), (Verb.CLAIM, None), (Verb.START, STAGE["assets"])):
+        lifecycle.move(task, verb, by="bench", stage=stage)
+    prompt = "A brass lantern on wet stone, soft light from the left. " * 5
+    flow.plan(task, Need(PIECE["image"], 1, Recipe("image", prompt, ["--prompt", prompt])))
+    take = task.takes.get()
+    takes.cancel([take])
+    return take
