@@ -6,10 +6,12 @@ notion-client 3.1 (API version 2025-09-03). Its own retries are off: a sleeping 
 import hashlib
 import hmac
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any, cast
 
 import httpx
@@ -53,13 +55,23 @@ class Row:
     progress: str | None = None
 
 
-def client() -> Client:
-    return Client(
-        auth=settings.NOTION_API_KEY,
-        base_url=settings.ADDRESSES["NOTION_BASE_URL"],
-        timeout_ms=SECONDS * 1000,
-        retry=False,
-    )
+@contextmanager
+def client() -> Iterator[Client]:
+    """In place of the package's own `with`, which makes two connection pools a call: 34 ms, most of it certificates."""
+    with httpx.Client(verify=_authorities()) as http:
+        yield Client(
+            client=http,
+            auth=settings.NOTION_API_KEY,
+            base_url=settings.ADDRESSES["NOTION_BASE_URL"],
+            timeout_ms=SECONDS * 1000,
+            retry=False,
+        )
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Whose certificates are trusted; read once a process, 17 ms."""
+    return httpx.create_ssl_context()
 
 
 def fetch(page_id: str) -> Page:
