@@ -27,9 +27,9 @@ from config.supervisor import StartError, Supervisor, free_port
 if TYPE_CHECKING:
     from production.models import Task
 
-PLAN = 1.0  # seconds the text model takes
-WAITS = {"image": 2.0, "clip": 12.0, "narration": 1.0, "sound": 1.5}  # seconds at the provider
-WORKS = {"composite": 0.4, "split": 0.4, "film": 3.0}  # seconds of one core
+# What a piece takes, at the provider or, where ffmpeg would work, of one core.
+SECONDS = {"plan": 1.0, "image": 2.0, "clip": 12.0, "narration": 1.0, "sound": 1.5}
+WORK_SECONDS = {"composite": 0.4, "split": 0.4, "film": 3.0}
 CHANNELS = 3
 LOOK = 0.01  # seconds between two looks at what is due
 PATIENCE = 300.0
@@ -38,13 +38,15 @@ PEER = "the lower bound: critical path, providers' slots, cores"
 
 def measure(bench: Bench) -> list[Figure]:
     with Supervisor(bench.folder / "logs") as supervisor:
-        scripts = _write_scripts(bench.folder / "scripts")
+        shorter = bench.amount(1.0, 0.2)
+        seconds = {kind: length * shorter for kind, length in (SECONDS | WORK_SECONDS).items()}
+        scripts = _write_scripts(bench.folder / "scripts", seconds)
         own = {"SCRIPTS_DIR": str(scripts), "ASK_SECONDS": "10"}
         stack = Stack(bench.folder, free_port(), supervisor, settings=own)
         stack.start()
-        run = _Run(stack, scripts, clips=bench.amount(6, 2))
+        run = _Run(stack, scripts, seconds, clips=bench.amount(6, 2))
         spent = run.play(videos=bench.amount(5, 1))
-        least = bound([_video(task) for task in run.tasks()], _slots())
+        least = bound([_video(task, seconds) for task in run.tasks()], _slots())
     return [
         lower_is_better(
             "makespan",
@@ -66,6 +68,7 @@ class _Run:
 
     stack: Stack
     scripts: Path
+    seconds: dict[str, float]
     clips: int
     pages: list[str] = field(default_factory=list)
     called: set[str] = field(default_factory=set)
@@ -75,7 +78,7 @@ class _Run:
         from production import decisions
         from production.models import Provider
 
-        self.stack.control.set_pace(text=PLAN)
+        self.stack.control.set_pace(text=self.seconds["plan"])
         Provider.objects.filter(pk="upload").update(paused=True, pause_reason="the bench makes films only")
         drafts = list(self._drafts(videos))
         began = time.monotonic()
@@ -153,16 +156,16 @@ class _Run:
                 urllib.request.urlopen(said["callback"], body, timeout=5).close()  # noqa: S310 - our own address
 
 
-def _video(task: "Task") -> Video:
+def _video(task: "Task", seconds: dict[str, float]) -> Video:
     """What was made, as work in lanes; the last stage is not: the upload is paused."""
     from production.stages import PIECES, STAGES
 
-    video = [Work("planning", (PLAN,))]
+    video = [Work("planning", (seconds["plan"],))]
     for stage in STAGES[:-1]:
         pieces = {piece.kind: piece for piece in PIECES if piece.stage == stage.name and piece.kind != "plan"}
         kinds = list(task.takes.filter(kind__in=pieces, selected=True).values_list("kind", flat=True))
-        seconds = tuple((WAITS | WORKS)[kind] for kind in kinds)
-        video.append(Work(pieces[kinds[0]].lane, seconds, _in_a_row(task) if stage.name == "assets" else 1))
+        in_a_row = _in_a_row(task) if stage.name == "assets" else 1
+        video.append(Work(pieces[kinds[0]].lane, tuple(seconds[kind] for kind in kinds), in_a_row))
     return video
 
 
@@ -180,7 +183,7 @@ def _slots() -> dict[str, int]:
     return dict(Provider.objects.values_list("name", "concurrency"))
 
 
-def _write_scripts(folder: Path) -> Path:
+def _write_scripts(folder: Path, seconds: dict[str, float]) -> Path:
     """The seven scripts, their times, and one canned file of each kind."""
     from production.stages import PIECES
 
@@ -188,7 +191,8 @@ def _write_scripts(folder: Path) -> Path:
     made = [piece for piece in PIECES if piece.is_script]
     for piece in made:
         shutil.copy(ROOT / "benchmarks/script.py", folder / piece.does)
-    times = {p.does: {"waits": WAITS.get(p.kind, 0.0), "works": WORKS.get(p.kind, 0.0)} for p in made}
+    how = {piece.kind: "works" if piece.kind in WORK_SECONDS else "waits" for piece in made}
+    times = {piece.does: {"waits": 0.0, "works": 0.0, how[piece.kind]: seconds[piece.kind]} for piece in made}
     (folder / "times.json").write_text(json.dumps(times))
     picture, sound = ["-f", "lavfi", "-i", "color=s=320x180:d=10"], ["-f", "lavfi", "-i", "sine=d=8"]
     for name, inputs in {"png": [*picture, "-frames:v", "1"], "mp3": sound, "mp4": [*picture, *sound]}.items():

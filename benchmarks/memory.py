@@ -18,9 +18,9 @@ import psutil
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, lower_is_better
 from config.stack import ROOT, WEB, Stack, gunicorn
-from config.supervisor import Supervisor, answers, free_port
+from config.supervisor import StartError, Supervisor, answers, free_port
 
-CALLS = 30
+WORKERS = 3  # of the cluster that calls vendors
 PEER = "stock qcluster and gunicorn without preload, as many processes"
 SETTLED = 5.0  # seconds after the start in which everybody has imported what it needs
 MEGABYTE = 1_000_000
@@ -30,12 +30,14 @@ Memory = dict[str, float]
 def measure(bench: Bench) -> list[Figure]:
     if not Path("/proc/self/smaps_rollup").exists():
         return []  # not Linux: nobody tells
+    calls = bench.amount(30, 6)
     with Supervisor(bench.folder / "logs") as supervisor:
-        stack = Stack(bench.folder, free_port(), supervisor, settings={"BATCH": str(CALLS // 3)})
+        own = {"WORKERS": str(WORKERS), "BATCH": str(calls // WORKERS)}
+        stack = Stack(bench.folder, free_port(), supervisor, settings=own)
         stack.begin()
         stack.migrate()
-        ours, peer = _both(bench, stack, _start_ours), _both(bench, stack, _start_stock)
-    whens = (("memory_idle", "idle"), ("memory_busy", f"{CALLS} calls"))
+        ours, peer = [_both(bench, stack, start, calls) for start in (_start_ours, _start_stock)]
+    whens = (("memory_idle", "idle"), ("memory_busy", f"{calls} calls"))
     return [_figure(*when, *found) for when, *found in zip(whens, ours, peer, strict=True)]
 
 
@@ -52,7 +54,7 @@ def _figure(name: str, when: str, ours: Memory, peer: Memory) -> Figure:
     )
 
 
-def _both(bench: Bench, stack: Stack, start: Callable[[Stack], None]) -> tuple[Memory, Memory]:
+def _both(bench: Bench, stack: Stack, start: Callable[[Stack], None], calls: int) -> tuple[Memory, Memory]:
     """Idle and busy, of a stack of its own over the common database and vendors; its processes end with this."""
     from django.core.management import call_command
 
@@ -65,8 +67,10 @@ def _both(bench: Bench, stack: Stack, start: Callable[[Stack], None]) -> tuple[M
             assert answers(f"{stack.url}/health")
             assert answers(f"{stack.url}/admin/login/")
         idle = _memory(stack)
-        _ask_for_images(stack)
-        _let_run(stack, _are_on_their_way, seconds=60)
+        _ask_for_images(stack, calls)
+        _let_run(stack, lambda: _on_their_way() >= calls, seconds=60)
+        if (there := _on_their_way()) < calls:
+            raise StartError(f"only {there} of {calls} images are on their way after a minute")
         busy = _memory(stack)
     stack.supervisor = vendors
     call_command("flush", interactive=False, verbosity=0)
@@ -88,25 +92,25 @@ def _start_stock(stack: Stack) -> None:
         stack.supervisor.start(name, [sys.executable, "manage.py", "qcluster"], environment, folder=ROOT)
 
 
-def _ask_for_images(stack: Stack) -> None:
-    """Videos enough that thirty images can be drawn at once, each of which takes the vendor minutes."""
+def _ask_for_images(stack: Stack, calls: int) -> None:
+    """Videos enough that so many images can be drawn at once, each of which takes the vendor minutes."""
     from channels_app.models import Channel
     from production import decisions
     from production.models import Provider, Task
 
     stack.control.set_pace(text=0, image=300)
-    Provider.objects.filter(pk="images").update(concurrency=CALLS)
-    limits = {"assets_per_video": 10, "clips_per_video": 4, "max_concurrent": 9}
+    Provider.objects.filter(pk="images").update(concurrency=calls)
+    limits = {"assets_per_video": 10, "clips_per_video": 4, "max_concurrent": calls // 3}
     channel = Channel.objects.create(slug="bench", name="Bench", **limits)
-    for number in range(9):
+    for number in range(calls // 3):
         task = Task.objects.create(channel=channel, page_id=f"page-{number}", title=f"Video {number}", topic="Lakes")
         decisions.submit(task, by="bench")
 
 
-def _are_on_their_way() -> bool:
+def _on_their_way() -> int:
     from production.models import Take
 
-    return Take.objects.in_flight().filter(kind="image").count() >= CALLS
+    return Take.objects.in_flight().filter(kind="image").count()
 
 
 def _let_run(stack: Stack, until: Callable[[], bool], *, seconds: float) -> None:
