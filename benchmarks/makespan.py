@@ -179,8 +179,9 @@ def _in_a_row(task: "Task") -> int:
 
 def _slots() -> dict[str, int]:
     from production.models import Provider
+    from production.providers import slots_of
 
-    return dict(Provider.objects.values_list("name", "concurrency"))
+    return {lane.name: slots_of(lane) for lane in Provider.objects.all()}
 
 
 def _write_scripts(folder: Path, seconds: dict[str, float]) -> Path:

@@ -93,7 +93,7 @@ class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("active", "language"))}),
         ("What people decide", {"fields": ("gates",)}),
-        ("What is made", {"fields": ("style", ("clips_per_video", "assets_per_video"), "max_concurrent")}),
+        ("What is made", {"fields": ("style", ("clips_per_video", "assets_per_video"), ("max_concurrent", "share"))}),
         ("Voice", {"fields": ("voice_id", ("voice_stability", "voice_similarity", "voice_style"))}),
         (
             "What is published",

@@ -43,6 +43,11 @@ class Channel(models.Model):
     max_concurrent = models.PositiveSmallIntegerField(
         default=3, validators=[MinValueValidator(1)], help_text="Tasks that are being worked on at once."
     )
+    share = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text="Of a lane that several wait for: one with 2 has twice as many takes in flight as one with 1.",
+    )
     gates = ArrayField(
         models.CharField(max_length=20, choices=OPTIONAL_GATES),
         default=default_gates,
@@ -63,6 +68,7 @@ class Channel(models.Model):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(condition=Q(max_concurrent__gte=1), name="channel_has_a_slot"),
+            models.CheckConstraint(condition=Q(share__gte=1), name="channel_has_a_share"),
             models.CheckConstraint(condition=Q(clips_per_video__gte=1), name="channel_has_clips"),
         ]
 

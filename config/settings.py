@@ -160,13 +160,14 @@ Q_CLUSTER: dict[str, Any] = {
     "orm": "default",
     "scheduler": False,
     "daemonize_workers": True,
-    "ALT_CLUSTERS": {"cpu": {"workers": env.int("CPU_WORKERS", default=2)}},
+    "ALT_CLUSTERS": {"cpu": {"workers": env.int("CPU_WORKERS", default=3)}},
 }
 CLUSTERS = (Q_CLUSTER["name"], *Q_CLUSTER["ALT_CLUSTERS"])
 
 # ---------------------------------------------------------------- production
 WORKSPACE_ROOT = Path(env.str("WORKSPACE_ROOT", default=str(BASE_DIR / "var/workspaces")))
 WORKSPACE_KEEP = dt.timedelta(days=env.int("WORKSPACE_KEEP_DAYS", default=7))
+DISK_RESERVE = env.int("DISK_RESERVE_MB", default=2000) * 1_000_000
 SCRIPTS_DIR = Path(env.str("SCRIPTS_DIR", default=str(BASE_DIR / "scripts")))
 SCRIPTS_PYTHON = env.str("SCRIPTS_PYTHON", default="")
 LEASE = seconds("LEASE_SECONDS", default=30)
@@ -175,7 +176,7 @@ ASK_EVERY = seconds("ASK_SECONDS", default=10)
 RENDER_LIMIT = seconds("RENDER_LIMIT_SECONDS", default=2000)
 UNKNOWN_LIMIT = seconds("UNKNOWN_LIMIT_SECONDS", default=1200)
 RETRY_MINUTES = tuple(env.list("RETRY_MINUTES", cast=float, default=[1, 5, 15, 60]))
-BATCH = env.int("BATCH", default=4)
+BATCH = env.int("BATCH", default=16)
 UNDO = seconds("UNDO_SECONDS", default=10)
 
 # ---------------------------------------------------------------- vendors

@@ -38,26 +38,45 @@ class Outcome:
     result: dict[str, Any] = field(default_factory=dict)
 
 
-def carry_out(claimed: list[Take], *, seconds: float) -> Iterator[tuple[Take, Outcome]]:
-    """Work on claimed takes until each has ended, yielding each with its outcome.
+def carry_out(
+    claimed: list[Take],
+    *,
+    seconds: float,
+    more: Callable[[int], list[Take]] = lambda under_way: [],
+    go_on: Callable[[], bool] = lambda: True,
+) -> Iterator[tuple[Take, Outcome]]:
+    """Work on claimed takes until each has ended, yielding each with its outcome; whenever one has, `more` (it is told
+    how many are under way) may bring others.
 
-    Scripts that still run after `seconds` go on by themselves: their claims are let go, the next ring adopts them.
+    Scripts that still run after `seconds`, or when it is not to `go_on`, do so by themselves: their claims are let go,
+    the next ring adopts them.
     """
     runs: dict[Run, Take] = {}
+    yield from _begin(claimed, runs)
+
+    def beat() -> bool:
+        _beat(runs)
+        return go_on()
+
+    every = min(BEAT, settings.LEASE.total_seconds() / 4)
+    for run in runner.watch(runs.keys(), seconds=seconds, beat=beat, every=every):
+        take = runs.pop(run)
+        if (found := _guarded(take, partial(_judged, run))) and isinstance(found, Outcome):
+            yield take, found
+        yield from _begin(more(len(runs)), runs)
+    for run, take in runs.items():
+        run.leave()
+        takes.let_go(take)
+
+
+def _begin(claimed: list[Take], runs: dict[Run, Take]) -> Iterator[tuple[Take, Outcome]]:
+    """Start what is a script, call what is a function of ours; yields what has ended with that."""
     for take in claimed:
         found = _guarded(take, _start if take.piece.is_script else _call)
         if isinstance(found, Run):
             runs[found] = take
         elif found:
             yield take, found
-    every = min(BEAT, settings.LEASE.total_seconds() / 4)
-    for run in runner.watch(list(runs), seconds=seconds, beat=lambda: _beat(runs), every=every):
-        take = runs.pop(run)
-        if (found := _guarded(take, partial(_judged, run))) and isinstance(found, Outcome):
-            yield take, found
-    for run, take in runs.items():
-        run.leave()
-        takes.let_go(take)
 
 
 def _guarded(take: Take, act: "Callable[[Take], Run | Outcome]") -> "Run | Outcome | None":
@@ -90,7 +109,7 @@ def ask(submitted: list[Take]) -> dict[str, dict[str, Any]]:
         accounts.setdefault(tuple(sorted(_secrets(take).items())), []).append(take)
     with workspace.scratch() as folder:
         runs = [runner.start(_question(group, folder / str(n))) for n, group in enumerate(accounts.values())]
-        reports = [run.report() for run in runner.watch(runs, seconds=ASK_SECONDS + 5, beat=lambda: None)]
+        reports = [run.report() for run in runner.watch(runs, seconds=ASK_SECONDS + 5, beat=lambda: True)]
     return {str(line.get("ref", "")): line for report in reports for line in report.all("state")}
 
 

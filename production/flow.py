@@ -5,28 +5,29 @@ or plans holds the task's row lock, so two takes that settle together can't both
 """
 
 import datetime as dt
+from collections.abc import Iterator
 from functools import partial
 
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, IntegerField, Value, When
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from channels_app.models import Channel
-from production import alerts, ledger, lifecycle, recipes, takes, workspace
+from production import alerts, ledger, lifecycle, providers, recipes, takes, workspace
 from production.attempts import Outcome
 from production.dispatch import ring_lane
 from production.errors import Kind, Trouble
 from production.models import Take, Task
 from production.providers import most_tries, next_try
 from production.recipes import Need
-from production.stages import RUNNING, STAGE, STAGES, WAITS_IN, Stage, Status, Verb
+from production.stages import REVIEWS, RUNNING, STAGE, STAGES, WAITS_IN, Stage, Status, Verb
 
 log = structlog.get_logger(__name__)
 SYSTEM = lifecycle.SYSTEM
 State = Take.State
+BEHIND = 20  # tasks looked at behind those that would fit: a yes may turn out to be void
 
 
 # ---------------------------------------------------------------- stages begin
@@ -39,22 +40,24 @@ def start_waiting(channel_id: int) -> int:
     free = channel.max_concurrent - channel.tasks.holding().count()
     started = 0
     if channel.active and free > 0:
-        for task in _startable(channel):
-            if started < free and _start(task):
-                started += 1
+        for task in _startable(channel, free):
+            started += _start(task)
+            if started == free:
+                break
     return started
 
 
-def _startable(channel: Channel) -> list[Task]:
-    """Waiting tasks, the furthest first; a fresh yes may still be taken back for UNDO seconds."""
-    stage_order = Case(
-        *(When(status=status, then=Value(-stage.index)) for status, stage in WAITS_IN.items()),
-        default=Value(1),
-        output_field=IntegerField(),
-    )
+def _startable(channel: Channel, most: int) -> Iterator[Task]:
+    """Waiting tasks, the furthest first, some more of each stage than could be started. A fresh yes may still be taken
+    back for UNDO seconds; a gate without a status of its own for "approved" is passed with a yes only."""
     fresh = timezone.now() - settings.UNDO
-    waiting = channel.tasks.waiting().exclude(approvals__at__gt=fresh).order_by(stage_order, "priority", "created")
-    return list(waiting.select_for_update(of=("self",), skip_locked=True, no_key=True).select_related("channel"))
+    waiting = channel.tasks.exclude(approvals__at__gt=fresh).order_by("priority", "created", "pk")
+    for status in (*(stage.waits_in for stage in reversed(STAGES)), Status.QUEUED):
+        gate = REVIEWS.get(status)
+        asked = gate is not None and gate.asks(channel.gates)
+        there = waiting.filter(status=status, **({"approvals__stage": gate.name} if gate and asked else {}))
+        locked = there.select_for_update(of=("self",), skip_locked=True, no_key=True)
+        yield from locked.select_related("channel")[: most + BEHIND]
 
 
 def _start(task: Task) -> bool:
@@ -251,17 +254,28 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
         return
     collecting = take.state == State.CLAIMED and bool(take.ref)
     wanted = collecting or task.status in RUNNING  # a cancelled task buys nothing more
-    again = next_try(trouble, take.tries + 1) if wanted else None
+    until = again = next_try(trouble, take.tries + 1, take.lane) if wanted else None
+    if again and trouble.kind == Kind.QUOTA:
+        again = _close_lane(take, trouble, again)
     if not collecting:
         _book_failure(take, trouble, outcome)
     elif not again:
         ledger.settle(take, outcome.usd)  # rendered and billed, only not to be had any more
-    if again:
+    if again and until:
         takes.again_at(take, trouble, again, counts=trouble.kind != Kind.QUOTA, keep_ref=collecting)
-        _note_next_try(task, take, trouble, again)
+        _note_next_try(task, take, trouble, until)
     else:
         takes.failed(take, trouble, keep_ref=collecting)
         lifecycle.note(task, f"{take.name}: {trouble.message} ({trouble.kind})", stage=_stage(take))
+
+
+def _close_lane(take: Take, trouble: Trouble, until: dt.datetime) -> dt.datetime:
+    """Nobody else needs to hear the same no: the lane waits, and this take in it. A channel with an account of its own
+    waits alone. Returns when the take is due. Before any tally is locked: a claim locks them in this order too."""
+    if take.channel.tokens.filter(name__in=take.piece.secrets).exists():
+        return until
+    providers.close(take.lane_id, until, trouble.message)
+    return timezone.now()
 
 
 def _settle_unknown(task: Task, take: Take, trouble: Trouble) -> None:
@@ -308,7 +322,7 @@ def give_up_asking(take_id: int) -> None:
     if take.state != State.UNKNOWN or take.due_at > timezone.now():
         return
     price = ledger.intended(take)
-    again = next_try(Trouble(Kind.TRANSIENT, take.error, retry_after=0), take.tries + 1)
+    again = next_try(Trouble(Kind.TRANSIENT, take.error, retry_after=0), take.tries + 1, take.lane)
     if again and price <= take.lane.write_off_usd and task.status in RUNNING:
         ledger.write_off(take, f"{take.error}; {price} USD counted as spent")
         takes.again_at(take, Trouble(Kind.UNKNOWN, take.error), again, counts=True, keep_ref=False)

@@ -24,6 +24,8 @@ def _lacks() -> list[str]:
             return ["migrations: run manage.py migrate"]
         if not Heartbeat.objects.alive().exists():
             return ["a worker: run manage.py worker"]
+        if not Heartbeat.objects.sweeps():
+            return ["the sweep: no round has ended lately; see the workers' logs"]
     except DatabaseError as error:
         return [f"the database ({type(error).__name__}): see DATABASE_URL"]
     return []

@@ -1,5 +1,6 @@
 """What the queue calls. Each job asks the rows what there is to do; a lost or doubled ring changes nothing."""
 
+import time
 from copy import copy
 
 import structlog
@@ -7,16 +8,20 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from production import alerts, attempts, dispatch, flow, intake, outbox, takes
+from production import alerts, attempts, broker, dispatch, flow, intake, outbox, takes
 from production.attempts import Outcome
 from production.errors import Kind, StaleError, Trouble
 from production.models import Take
+from production.providers import cluster
 
 log = structlog.get_logger(__name__)
+SLICE = 2.0  # seconds a job watches its scripts although other jobs wait for a worker
 
 
 def work(lane: str) -> None:
-    """There may be work in the lane: take over what is orphaned, claim what is due, carry it out."""
+    """There may be work in the lane: take over what is orphaned, claim what is due, carry it out, and whenever a take
+    has ended claim what has got room by that. Where other jobs wait for a worker, its scripts go on alone for a moment:
+    whoever hears the lane's next ring watches them."""
     most = dispatch.batch(lane)
     taken = dispatch.adopt(lane, most)
     taken += dispatch.claim(lane, most - len(taken))
@@ -24,7 +29,14 @@ def work(lane: str) -> None:
         return
     if dispatch.has_more(lane):
         dispatch.ring_lane(lane)  # somebody else may take the rest meanwhile
-    for take, outcome in attempts.carry_out(taken, seconds=settings.JOB_SECONDS):
+    own, until = cluster(lane), time.monotonic() + SLICE
+    outcomes = attempts.carry_out(
+        taken,
+        seconds=settings.JOB_SECONDS,
+        more=lambda under_way: dispatch.claim(lane, most - under_way) if most > 1 else [],
+        go_on=lambda: time.monotonic() < until or not broker.is_anybody_waiting(own),
+    )
+    for take, outcome in outcomes:
         _settle(take, outcome)
     dispatch.ring_lane(lane)
 

@@ -31,7 +31,7 @@ def move(task: Task, verb: Verb, *, by: str, stage: Stage | None = None, reason:
     after, meant = target(before, verb, stage)
     now = timezone.now()
     met = Task.objects.filter(pk=task.pk, status=before).update(
-        status=after, tell_at=now, **({"status_since": now} if after != before else {})
+        status=after, tell_at=now, **({"status_since": now, "stuck_since": None} if after != before else {})
     )
     if not met:
         raise StaleError(f"{task} is not in {before.label} any more")

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,25 +176,35 @@ def find(order: Order) -> Run | None:
     return Run(order) if was_started else None
 
 
-def watch(runs: list[Run], *, seconds: float, beat: Callable[[], None], every: float = 0.5) -> Iterator[Run]:
-    """Yield each run as it ends, for so many seconds at most; `beat` is called in between."""
+def watch(runs: Collection[Run], *, seconds: float, beat: Callable[[], bool], every: float = 0.5) -> Iterator[Run]:
+    """Yield each run as it ends, for so many seconds at most; `beat` is called in between and says whether to go on.
+    What is put into `runs` meanwhile is watched too."""
     until = time.monotonic() + seconds
+    ended: set[Run] = set()
     with selectors.DefaultSelector() as selector:
-        for run in runs:
-            if run.pipe is not None:
-                selector.register(run.pipe, selectors.EVENT_READ, run)
-        pending = list(runs)
-        while pending and time.monotonic() < until:
+        while pending := _registered(selector, ended, runs):
             selector.select(timeout=every)
             for run in [run for run in pending if not run.is_alive()]:
                 if run.pipe is not None:
                     selector.unregister(run.pipe)
                 pending.remove(run)
+                ended.add(run)
                 yield run
             for run in pending:
                 if run.overdue:
                     run.end()
-            beat()
+            if time.monotonic() > until or not beat():
+                return
+
+
+def _registered(selector: selectors.BaseSelector, ended: set[Run], runs: Collection[Run]) -> list[Run]:
+    """The runs that have not ended; each with its pipe in the selector, which closes as it ends."""
+    pending = [run for run in runs if run not in ended]
+    known = selector.get_map()
+    for run in pending:
+        if run.pipe is not None and run.pipe not in known:
+            selector.register(run.pipe, selectors.EVENT_READ)
+    return pending
 
 
 def events(folder: Path, secrets: dict[str, str]) -> list[dict[str, Any]]:

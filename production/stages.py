@@ -138,6 +138,7 @@ class Piece:
     paid: bool = False
     two_phase: bool = False  # submit, let go, ask, collect
     lands: str = ""
+    slots: int = 1  # of its lane, that one take uses
     resumes: bool = False  # a callable that may be called again after a crash and finds out by itself how far it was
     secrets: tuple[str, ...] = ()  # environment names that this script, and no other, is handed
 
@@ -159,7 +160,7 @@ PIECES: tuple[Piece, ...] = (
     Piece("clip",      "video",      "video",    "clip",  "generate_video.py",         600,     "videos",     ".mp4",  "motion_prompt", paid=True, two_phase=True, secrets=KIE),
     Piece("narration", "audio",      "voice",    "clip",  "generate_audio.py",         120,     "audio",      ".mp3",  "narration",     paid=True, secrets=VOICE),
     Piece("sound",     "sfx",        "voice",    "clip",  "generate_sound_effects.py", 120,     "sfx",        ".mp3",  "sound_prompt",  paid=True, secrets=VOICE),
-    Piece("film",      "assembly",   "ffmpeg",   "task",  "assemble_video.py",         1800,    "final",      ".mp4"),
+    Piece("film",      "assembly",   "ffmpeg",   "task",  "assemble_video.py",         1800,    "final",      ".mp4", slots=2),
     Piece("upload",    "upload",     "upload",   "task",  f"{UPLOADING}.upload",       0,       "",           ".json", lands=f"{UPLOADING}.land", resumes=True),
 )
 # fmt: on

@@ -8,20 +8,27 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, connection
-from django.db.models import Q, QuerySet
+from django.db import OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from production import alerts, dispatch, flow, intake, outbox, workspace
+from channels_app.models import Channel
+from production import alerts, dispatch, explain, flow, intake, outbox, usual, workspace
 from production.broker import ring
-from production.models import LIVE, Heartbeat, Provider, Take, Task
+from production.models import LIVE, SWEEP, Heartbeat, Provider, Take, Task
 from production.providers import cluster
 from production.stages import RUNNING, Status
 
 log = structlog.get_logger(__name__)
 State = Take.State
 LOCK = 7_310_001  # advisory lock number of the sweep
+END_HOLDER = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+WHERE locktype = 'advisory' AND objid = %s AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 IDLE = dt.timedelta(seconds=30)  # a running task without a live take for so long has missed its end
 TELL, DELIVER = "production.jobs.tell", "production.jobs.deliver"
 MOST_QUEUED = 200  # jobs in line beyond which the sweep adds none: it rings again what may be in line already
@@ -33,6 +40,7 @@ def tick() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
+            _watch(cursor)
             return False
         try:
             _round()
@@ -42,28 +50,73 @@ def tick() -> bool:
 
 
 def beat(name: str, cluster_name: str) -> None:
-    """This worker is alive."""
+    """This worker is alive; what dead processes of its machine held is free."""
     Heartbeat.objects.update_or_create(
         name=name, defaults={"beat": timezone.now()}, create_defaults={"cluster": cluster_name}
     )
+    dispatch.reap()
+
+
+def _watch(cursor: CursorWrapper) -> None:
+    """Who holds the sweep's lock and ends no round hangs: its connection is ended, the next one to tick takes over."""
+    if Heartbeat.objects.filter(name=SWEEP).exists() and not Heartbeat.objects.sweeps():
+        cursor.execute(END_HOLDER, [LOCK])
+        log.error("sweep_holder_ended", count=cursor.rowcount)
 
 
 def _round() -> None:
+    for act in (_ring_lanes, _move_tasks, _flag_stuck, _ring_again, _tidy):
+        act()
+    Heartbeat.objects.update_or_create(name=SWEEP, defaults={"beat": timezone.now(), "cluster": SWEEP})
+
+
+def _ring_lanes() -> None:
     for lane in Provider.objects.all():
         _apart(_ring_lane, lane)
-    for channel_id in set(Task.objects.waiting().values_list("channel_id", flat=True)):
+
+
+def _move_tasks() -> None:
+    """Free slots are given, what can't be asked about is given up, a missed end of a stage is made up for."""
+    for channel_id in _with_waiting_tasks():
         _apart(flow.start_waiting, channel_id)
     for take_id in Take.objects.filter(state=State.UNKNOWN, due_at__lte=timezone.now()).values_list("pk", flat=True):
         _apart(flow.give_up_asking, take_id)
     for task_id in _idle_tasks():
         _apart(flow.advance_by_id, task_id)
+
+
+def _flag_stuck() -> None:
+    _apart(usual.learn)
+    for stuck in usual.newly_stuck():
+        for task in stuck.select_related("channel")[:50]:
+            _apart(_flag, task)
+
+
+def _ring_again() -> None:
     for job, due in ((intake.JOB, intake.due()), (TELL, outbox.due()), (DELIVER, alerts.due())):
         for row in due[: _room()]:
             ring(job, row)
+
+
+def _tidy() -> None:
     for task in _with_old_workspaces():
         _apart(_remove_workspace, task)
     Heartbeat.objects.filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
     OrmQ.objects.filter(lock__lt=timezone.now() - STALE_JOB).delete()
+
+
+def _with_waiting_tasks() -> list[int]:
+    """Channels with a task that a free slot could take further; each is one probe of an index."""
+    waiting = Task.objects.waiting().filter(channel=OuterRef("pk"))
+    return list(Channel.objects.filter(Exists(waiting), active=True).values_list("pk", flat=True))
+
+
+@transaction.atomic
+def _flag(task: Task) -> None:
+    """Said once: the flag goes with the next move."""
+    if Task.objects.filter(pk=task.pk, status=task.status, stuck_since=None).update(stuck_since=timezone.now()):
+        alerts.raise_alarm(task, f"“{task}” is stuck in {task.get_status_display()}: {explain.why(task)}")
+        log.warning("sweep_task_stuck", task=task.pk, channel=task.channel.slug, status=task.status)
 
 
 def _room() -> int:

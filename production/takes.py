@@ -5,22 +5,40 @@ Callers hold the task's row lock wherever two settling takes could miss each oth
 """
 
 import datetime as dt
+import json
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Max, Q
+from django.db import connection
+from django.db.models import Case, F, Max, Q, When
 from django.utils import timezone
 
 from production.errors import Kind, StaleError, Trouble
 from production.models import IN_FLIGHT, Take, Task
 from production.providers import is_simulated
-from production.stages import Piece
+from production.stages import PIECES, Piece
 
 State = Take.State
+WITH = ("task", "task__channel", "channel", "lane")  # what whoever works on a take will read
+SLOTS = json.dumps({piece.kind: piece.slots for piece in PIECES})
 ASK_LIMIT = dt.timedelta(seconds=30)  # a provider that does not answer in this time is asked another time
+
+CLAIM = """
+UPDATE production_take AS take
+SET state = 'claimed', token = gen_random_uuid(), holder = %(holder)s, host = %(host)s, started = %(now)s,
+    lease_until = %(lease)s,
+    attempt = attempt + (ref = '')::int,
+    slots = CASE WHEN ref = '' THEN (%(slots)s::jsonb ->> kind)::int ELSE 0 END,
+    simulated = kind = ANY(%(simulated)s) OR EXISTS (
+        SELECT FROM production_take_sources AS link JOIN production_take AS source ON source.id = link.to_take_id
+        WHERE link.from_take_id = take.id AND source.simulated
+    )
+FROM (SELECT id FROM production_take WHERE id = ANY(%(ids)s) AND state = 'waiting' FOR UPDATE SKIP LOCKED) AS line
+WHERE take.id = line.id
+"""
 
 
 # ---------------------------------------------------------------- planned
@@ -44,6 +62,7 @@ def plan(
         task=task,
         channel_id=task.channel_id,
         lane_id=piece.lane,
+        priority=task.priority,
         kind=piece.kind,
         position=position,
         number=last + 1,
@@ -66,19 +85,30 @@ def cancel(takes: Iterable[Take]) -> int:
 # ---------------------------------------------------------------- claimed
 
 
-def claim(take: Take, holder: str, *, from_simulated: bool = False) -> None:
-    """WAITING -> CLAIMED. Called inside the lane's claim transaction, the take's row locked.
+def claim(ids: Sequence[int], holder: str, now: dt.datetime) -> list[Take]:
+    """WAITING -> CLAIMED, in the order of `ids`. Called with the lane's row locked. What somebody else has locked or
+    moved meanwhile (a cancel) is left out. Two statements for any number.
 
-    Whether it is simulated shows now, when it goes to an address, or already in what it is made from.
-
-    One that already has the provider's job id is claimed to collect it: that is no new attempt, nothing is bought.
+    Whether a take is simulated shows now, when it goes to an address, or already in what it is made from. One that
+    already has the provider's job id is claimed to collect it: that is no new attempt, buys nothing, needs no slot.
     """
-    now = timezone.now()
-    take.state, take.token, take.holder = State.CLAIMED, uuid.uuid4(), holder
-    take.host, take.lease_until, take.started = socket.gethostname(), now + settings.LEASE, now
-    take.attempt += 0 if take.ref else 1
-    take.simulated = from_simulated or is_simulated(take.piece)
-    take.save(update_fields=["state", "token", "holder", "host", "lease_until", "started", "attempt", "simulated"])
+    values = {
+        "ids": list(ids),
+        "holder": holder,
+        "host": socket.gethostname(),
+        "now": now,
+        "lease": now + settings.LEASE,
+    }
+    with connection.cursor() as cursor:
+        more = {"lease": now + settings.LEASE, "slots": SLOTS, "simulated": _simulated_kinds()}
+        cursor.execute(CLAIM, values | more)
+    mine = Take.objects.filter(pk__in=ids, state=State.CLAIMED, holder=holder, started=now)
+    found = {take.pk: take for take in mine.select_related(*WITH)}
+    return [found[pk] for pk in ids if pk in found]
+
+
+def _simulated_kinds() -> list[str]:
+    return [piece.kind for piece in PIECES if is_simulated(piece)]
 
 
 def adopt(take: Take, holder: str) -> None:
@@ -90,6 +120,16 @@ def renew(takes: Iterable[Take]) -> None:
     """Push the leases on, where they are still ours."""
     for take in takes:
         _mine(take).update(lease_until=timezone.now() + settings.LEASE, progress=take.progress)
+
+
+def reap(host: str, is_alive: Callable[[str], bool]) -> set[str]:
+    """End the leases of this machine's holders that are not alive any more. Returns the lanes they worked in."""
+    held = Take.objects.filter(state=State.CLAIMED, host=host, lease_until__gt=timezone.now())
+    dead = {holder for holder in set(held.values_list("holder", flat=True)) if not is_alive(holder)}
+    orphans = held.filter(holder__in=dead)
+    lanes = set(orphans.values_list("lane_id", flat=True)) if dead else set()
+    orphans.update(lease_until=timezone.now())
+    return lanes
 
 
 def let_go(take: Take) -> None:
@@ -107,7 +147,7 @@ def is_held(take: Take) -> bool:
 
 def submitted(take: Take, ref: str) -> None:
     """The provider has it; nobody needs to hold it any more."""
-    _guarded(take, state=State.SUBMITTED, ref=ref, due_at=timezone.now() + settings.ASK_EVERY, **_LET_GO)
+    _guarded(take, state=State.SUBMITTED, ref=ref, due_at=timezone.now() + settings.ASK_EVERY, **_RELEASED)
 
 
 def done(take: Take, *, output: str, result: dict[str, Any], sha256: str, size: int, seconds: float | None) -> None:
@@ -192,7 +232,7 @@ def asked(takes: Iterable[Take]) -> None:
 
 def line_up_to_collect(take: Take) -> None:
     """The provider has finished: line up to collect."""
-    Take.objects.filter(pk=take.pk, state=State.SUBMITTED).update(state=State.WAITING, due_at=timezone.now())
+    Take.objects.filter(pk=take.pk, state=State.SUBMITTED).update(state=State.WAITING, due_at=timezone.now(), slots=0)
 
 
 def heard_of(token: uuid.UUID, ref: str) -> Take | None:
@@ -202,7 +242,12 @@ def heard_of(token: uuid.UUID, ref: str) -> Take | None:
         return None
     same = Take.objects.filter(pk=take.pk, token=token, ref=take.ref)
     if same.filter(state__in=[State.UNKNOWN, State.SUBMITTED]).update(
-        state=State.SUBMITTED, ref=ref, due_at=timezone.now(), error="", error_kind=""
+        state=State.SUBMITTED,
+        ref=ref,
+        due_at=timezone.now(),
+        error="",
+        error_kind="",
+        slots=Case(*(When(kind=piece.kind, then=piece.slots) for piece in PIECES), default=1),
     ):
         return take
     # Whoever holds the claim, or tries again what ended as unknown, finds the id there and buys nothing.
@@ -245,7 +290,8 @@ def _ref(*, keep: bool) -> dict[str, str]:
     return {} if keep else {"ref": ""}
 
 
-_LET_GO: dict[str, Any] = {"holder": "", "lease_until": None, "progress": ""}
+_RELEASED: dict[str, Any] = {"holder": "", "lease_until": None, "progress": ""}  # nobody is at it any more
+_LET_GO: dict[str, Any] = _RELEASED | {"slots": 0}  # ... and it uses nothing of its lane
 
 
 def _mine(take: Take) -> Any:

@@ -62,6 +62,13 @@ def fingerprint(path: Path) -> tuple[str, int]:
         return digest.hexdigest(), file.tell()
 
 
+def is_full() -> bool:
+    """Whether the disk has so little left that nothing new should begin: a half-written file costs more than a wait."""
+    root = settings.WORKSPACE_ROOT
+    free = shutil.disk_usage(root if root.exists() else root.parent).free
+    return bool(free < settings.DISK_RESERVE)
+
+
 def remove(task: Task) -> None:
     """Errors: OSError where something can't be removed; what is gone already is none."""
     with suppress(FileNotFoundError):

@@ -162,6 +162,12 @@ def make_take(
     return take
 
 
+def claim(take: Take, holder: str = "here:1") -> Take:
+    """The waiting take, claimed by `holder`."""
+    (claimed,) = takes.claim([take.pk], holder, timezone.now())
+    return claimed
+
+
 def make_ledger_entry(take: Take, usd: str, **words: Any) -> LedgerEntry:
     """A settled line of the take's present attempt."""
     words = {"attempt": take.attempt, "intended_usd": Decimal(usd), "actual_usd": Decimal(usd)} | words

@@ -15,9 +15,11 @@ from production import asking
 from production.admin.lanes import with_traffic
 from production.admin.overview import Overview, overviews
 from production.models import Heartbeat, LedgerEntry, Provider, StatusChange, Task
+from production.providers import Limit, holds, slots_of
 from production.stages import AT_REST, ERRORS, PIECES, Status
 
 if TYPE_CHECKING:
+    from production.admin.lanes import BusyLane
     from production.asking import AskedTask
 
 MOST = 12  # cards; the list shows the others
@@ -77,10 +79,20 @@ def _reasons(tasks: Sequence[Task]) -> dict[int, str]:
     return dict(changes.order_by("task_id", "-pk").distinct("task_id").values_list("task_id", "reason"))
 
 
-def _lanes() -> list[Provider]:
+@dataclass(frozen=True)
+class LaneRow:
+    """A lane as the first page shows it."""
+
+    lane: "BusyLane"
+    slots: int
+    hold: Limit | None  # why nothing begins there
+
+
+def _lanes() -> list[LaneRow]:
     """In the order in which a video passes them."""
     lanes = {lane.name: lane for lane in with_traffic(Provider.objects.all())}
-    return [lanes[name] for name in dict.fromkeys(piece.lane for piece in PIECES) if name in lanes]
+    in_order = (lanes[name] for name in dict.fromkeys(piece.lane for piece in PIECES) if name in lanes)
+    return [LaneRow(lane, slots_of(lane), holds(lane)) for lane in in_order]
 
 
 def _published_this_week() -> int:

@@ -2,15 +2,20 @@
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from django import forms
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Aggregate, Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
-from production.admin.base import HouseAdmin, LookOnlyAdmin, bar, moment, origin, pill, task_link
-from production.models import IN_FLIGHT, LedgerEntry, Provider, Take
+from production import caps
+from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, bar, moment, origin, pill, task_link
+from production.models import Cap, LedgerEntry, Meter, Provider, Take
+from production.providers import LANE, calls_today, holds, slots_of
 from production.templatetags.money import usd
 
 if TYPE_CHECKING:
@@ -33,12 +38,50 @@ TONES = {
 }
 
 
+class LaneForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Provider
+        exclude = ("rung_at",)  # noqa: DJ006 - a new column belongs into this form
+
+    def clean(self) -> dict[str, Any]:
+        """Only what each machine has for itself can be counted by cores."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "concurrency" in self.fields and cleaned.get("concurrency") is None and not LANE[self.instance.pk].per_host:
+            self.add_error("concurrency", "Say how many takes may be in flight at once; 0 lets nothing begin.")
+        return cleaned
+
+
 @admin.register(Provider)
 class LaneAdmin(HouseAdmin):
-    list_display = ("name", "traffic", "waiting", "concurrency", "paused", "pause_reason", "price_list")
+    form = LaneForm
+    list_display = (
+        "name",
+        "is_open",
+        "traffic",
+        "waiting",
+        "quota",
+        "concurrency",
+        "paused",
+        "pause_reason",
+        "price_list",
+    )
     list_editable = ("concurrency", "paused", "pause_reason")
-    fields = ("name", "concurrency", "paused", "pause_reason", "prices", "write_off_usd")
-    readonly_fields = ("name",)
+    fieldsets = (
+        (None, {"fields": ("name", "concurrency", ("paused", "pause_reason"))}),
+        (
+            "What its provider allows",
+            {
+                "fields": (
+                    ("rate_calls", "rate_seconds"),
+                    ("daily_quota", "quota_zone"),
+                    "closed_until",
+                    "closed_reason",
+                )
+            },
+        ),
+        ("Money", {"fields": ("prices", "write_off_usd")}),
+    )
+    readonly_fields = ("name", "closed_reason")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """The lanes are those of the stage table."""
@@ -52,7 +95,25 @@ class LaneAdmin(HouseAdmin):
 
     @admin.display(description="In flight")
     def traffic(self, lane: "BusyLane") -> SafeString:
-        return bar(lane.in_flight, lane.concurrency, f"{lane.in_flight} of {lane.concurrency}")
+        slots = slots_of(lane)
+        return bar(
+            lane.in_flight, slots, f"{lane.in_flight} of {slots}{' a machine' if LANE[lane.pk].per_host else ''}"
+        )
+
+    @admin.display(description="Open")
+    def is_open(self, lane: Provider) -> SafeString:
+        """Why nothing begins there, and until when."""
+        hold = holds(lane)
+        if hold is None:
+            return pill("done", "Open")
+        return format_html("{} {} {}", pill("you", "Closed"), hold.reason, ago(hold.until) if hold.until else "")
+
+    @admin.display(description="Calls today")
+    def quota(self, lane: Provider) -> SafeString | str:
+        if lane.daily_quota is None:
+            return "–"
+        used = calls_today(lane, timezone.now())
+        return bar(used, lane.daily_quota, f"{used} of {lane.daily_quota}")
 
     @admin.display(description="Waiting")
     def waiting(self, lane: "BusyLane") -> int:
@@ -66,9 +127,15 @@ class LaneAdmin(HouseAdmin):
 def with_traffic(lanes: QuerySet[Provider]) -> "QuerySet[BusyLane]":
     """Adds how many takes are in flight and in line."""
     return lanes.annotate(
-        in_flight=Count("takes", filter=Q(takes__state__in=IN_FLIGHT)),
-        in_line=Count("takes", filter=Q(takes__state=Take.State.WAITING)),
+        in_flight=_of_lane(Take.objects.in_flight(), Sum("slots")),
+        in_line=_of_lane(Take.objects.filter(state=Take.State.WAITING), Count("pk")),
     )
+
+
+def _of_lane(takes: QuerySet[Take], amount: Aggregate) -> Coalesce:
+    """A subquery, so that a partial index answers it however many takes are finished."""
+    found = takes.filter(lane=OuterRef("pk")).order_by().values("lane").annotate(amount=amount).values("amount")
+    return Coalesce(Subquery(found), 0)
 
 
 @admin.register(Take)
@@ -108,6 +175,32 @@ class TakeAdmin(LookOnlyAdmin):
         return take.selected
 
     made = moment("finished", "Finished")
+
+
+@admin.register(Cap)
+class CapAdmin(HouseAdmin):
+    list_display = ("what", "whose", "usd", "spent")
+    list_editable = ("usd",)
+    list_select_related = ("channel", "lane")
+    fields = ("meter", "channel", "lane", "usd")
+
+    @admin.display(description="What is capped", ordering="meter")
+    def what(self, cap: Cap) -> str:
+        return cap.get_meter_display()
+
+    @admin.display(description="Whose")
+    def whose(self, cap: Cap) -> str:
+        return str(cap.channel or cap.lane or "each that has none of its own")
+
+    @admin.display(description="Spent or set aside")
+    def spent(self, cap: Cap) -> SafeString | str:
+        """Of one channel or lane; a common cap has no single sum."""
+        place = cap.channel_id or cap.lane_id
+        if not place or cap.meter == Meter.VIDEO:
+            return "–"
+        key = caps.current(cap.meter, str(place), timezone.now())
+        usd_ = caps.spent([key], simulated=False)[key]
+        return bar(round(usd_), round(cap.usd), f"{usd(usd_)} of {usd(cap.usd)}")
 
 
 class LedgerList(ChangeList):  # type: ignore[misc]

@@ -52,6 +52,7 @@ def groups(request: HttpRequest) -> list[Item]:
     money = [
         _model("Lanes", "alt_route", "production.provider"),
         _model("Ledger", "payments", "production.ledgerentry"),
+        _model("Caps", "block", "production.cap"),
     ]
     notion = [
         _model("Board", "view_kanban", "production.notionboard"),

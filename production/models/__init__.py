@@ -1,25 +1,32 @@
 """The rows that are the truth; the queue only rings."""
 
-from production.models.money import LedgerEntry
+from production.models.lane import Provider, Turn
+from production.models.money import Cap, LedgerEntry, Meter, Tally
 from production.models.notion import NotionBoard, NotionEvent
-from production.models.operations import Alert, Heartbeat
-from production.models.take import IN_FLIGHT, LIVE, Provider, Take
+from production.models.operations import SWEEP, Alert, Heartbeat, UsualTime
+from production.models.take import IN_FLIGHT, LIVE, Take
 from production.models.task import Approval, Asset, Clip, Priority, StatusChange, Task
 
 __all__ = [
     "IN_FLIGHT",
     "LIVE",
+    "SWEEP",
     "Alert",
     "Approval",
     "Asset",
+    "Cap",
     "Clip",
     "Heartbeat",
     "LedgerEntry",
+    "Meter",
     "NotionBoard",
     "NotionEvent",
     "Priority",
     "Provider",
     "StatusChange",
     "Take",
+    "Tally",
     "Task",
+    "Turn",
+    "UsualTime",
 ]

@@ -35,10 +35,30 @@ class Alert(models.Model):
         return self.message
 
 
+SWEEP = "sweep"  # the name of the heartbeat that each round of the sweep leaves
+SILENT = dt.timedelta(seconds=30)  # without a beat: fifteen rounds of the sweep
+
+
+class UsualTime(models.Model):
+    """How long a stage usually takes, learned from those that have passed it: the median of the last ones."""
+
+    stage = models.CharField(max_length=12, primary_key=True)
+    seconds = models.FloatField()
+    sample = models.PositiveSmallIntegerField(help_text="From how many.")
+    learned = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.seconds:.0f} s"
+
+
 class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
     def alive(self) -> "HeartbeatQuerySet":
         """Workers that have beaten lately: they beat with every sweep, every few seconds."""
-        return self.filter(beat__gte=timezone.now() - dt.timedelta(seconds=30))
+        return self.exclude(name=SWEEP).filter(beat__gte=timezone.now() - SILENT)
+
+    def sweeps(self) -> bool:
+        """Whether a round of the sweep has ended lately."""
+        return self.filter(name=SWEEP, beat__gte=timezone.now() - SILENT).exists()
 
 
 class Heartbeat(models.Model):

@@ -1,62 +1,15 @@
-"""A take is one generation of one piece; a lane is a provider account's capacity."""
+"""A take is one generation of one piece."""
 
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production.models.task import Task
+from production.models.lane import Provider
+from production.models.task import Priority, Task
 from production.stages import PIECE, PIECES, Piece
-
-
-class Provider(models.Model):
-    """A lane. Editable live; every machine reads the same row."""
-
-    name = models.SlugField(primary_key=True)
-    concurrency = models.PositiveSmallIntegerField(help_text="Takes in flight at once, over all machines.")
-    prices = models.JSONField(default=dict, blank=True, help_text='USD a take by kind: {"clip": "0.42"}.')
-    write_off_usd = models.DecimalField(
-        max_digits=8,
-        decimal_places=4,
-        default="0.10",
-        help_text="A paid call whose outcome can't be found out is bought again below this price; else you decide.",
-    )
-    paused = models.BooleanField(default=False)
-    pause_reason = models.CharField(max_length=200, blank=True)
-    rung_at = models.DateTimeField(null=True, editable=False)
-
-    class Meta:
-        ordering = ["name"]
-        verbose_name = "lane"
-        constraints = [models.CheckConstraint(condition=Q(concurrency__gte=1), name="lane_has_room")]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def clean(self) -> None:
-        """Each paid kind has a price: without one its caps and write-off limit would mean nothing."""
-        prices = self.prices if isinstance(self.prices, dict) else {}
-        wrong = [kind for kind in paid_kinds(self.name) if not _is_price(prices.get(kind))]
-        wrong += [kind for kind, price in prices.items() if not _is_price(price) and kind not in wrong]
-        if wrong:
-            raise ValidationError(
-                {"prices": f'Say what {", ".join(wrong)} costs, like {{"{wrong[0]}": "0.42"}}, in USD.'}
-            )
-
-
-def paid_kinds(lane: str) -> list[str]:
-    return [piece.kind for piece in PIECES if piece.lane == lane and piece.paid]
-
-
-def _is_price(value: Any) -> bool:
-    try:
-        return 0 <= Decimal(str(value)) < 1000
-    except InvalidOperation:
-        return False
 
 
 class TakeState(models.TextChoices):
@@ -77,7 +30,7 @@ LIVE = (TakeState.WAITING, *IN_FLIGHT, TakeState.UNKNOWN)
 
 class TakeQuerySet(models.QuerySet["Take"]):
     def in_flight(self) -> "TakeQuerySet":
-        """Takes that use their lane's capacity."""
+        """Takes that somebody is at: a holder or a provider."""
         return self.filter(state__in=IN_FLIGHT)
 
     def live(self) -> "TakeQuerySet":
@@ -116,12 +69,16 @@ class Take(models.Model):
     sources = models.ManyToManyField("self", symmetrical=False, related_name="used_in", blank=True)
     fingerprint = models.CharField(max_length=64)
 
+    # Its place in line: the task's own, kept by a trigger.
+    priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+
     # Who is at it.
     attempt = models.PositiveSmallIntegerField(default=0)
     tries = models.PositiveSmallIntegerField(default=0)
     token = models.UUIDField(null=True, unique=True)
     holder = models.CharField(max_length=80, blank=True)
     host = models.CharField(max_length=80, blank=True, help_text="The machine that its script runs on.")
+    slots = models.PositiveSmallIntegerField(default=0, help_text="Of its lane, that it uses now.")
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(default=timezone.now, help_text="Not before: back-off, or the next question.")
     started = models.DateTimeField(null=True)
@@ -163,7 +120,17 @@ class Take(models.Model):
             models.CheckConstraint(condition=~Q(state="submitted") | ~Q(ref=""), name="submitted_take_has_a_ref"),
         ]
         indexes = [
+            models.Index(
+                fields=["lane", "channel", "priority", "task", "position", "id"],
+                include=["due_at", "kind"],
+                condition=Q(state="waiting", ref=""),
+                name="take_in_line",
+            ),
             models.Index(fields=["lane", "due_at"], condition=Q(state="waiting"), name="take_waiting"),
+            models.Index(fields=["lane", "due_at"], condition=Q(state="waiting") & ~Q(ref=""), name="take_to_collect"),
+            models.Index(
+                fields=["lane", "channel"], condition=Q(state__in=["claimed", "submitted"]), name="take_in_flight"
+            ),
             models.Index(
                 fields=["lane", "due_at"], condition=Q(state__in=["submitted", "unknown"]), name="take_to_ask"
             ),

@@ -48,6 +48,9 @@ class Task(models.Model):
     tell_at = models.DateTimeField(null=True, editable=False)
     telling_until = models.DateTimeField(null=True, editable=False)
     tell_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    stuck_since = models.DateTimeField(
+        null=True, editable=False, help_text="It takes three times as long as its stage usually does."
+    )
     workspace_removed = models.DateTimeField(null=True, editable=False)
     created = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -62,12 +65,17 @@ class Task(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["channel", "status"], name="task_by_channel_status"),
+            models.Index(fields=["channel", "status", "priority", "created"], name="task_in_line"),
             models.Index(fields=["status", "status_since"], name="task_by_status"),
             models.Index(fields=["created"], name="task_by_created"),
             models.Index(fields=["tell_at"], condition=Q(tell_at__isnull=False), name="task_to_tell"),
         ]
-        triggers = [triggers.only_legal_moves(), triggers.begins_as_draft(), triggers.has_its_change()]
+        triggers = [
+            triggers.only_legal_moves(),
+            triggers.begins_as_draft(),
+            triggers.has_its_change(),
+            triggers.carries_its_priority(),
+        ]
 
     def __str__(self) -> str:
         return self.title or f"Task {self.pk}"

@@ -58,3 +58,18 @@ def has_its_change() -> pgtrigger.Trigger:
             RETURN NULL;
         """,
     )
+
+
+def carries_its_priority() -> pgtrigger.Trigger:
+    """A task's takes stand in line by its priority, whoever changes it."""
+    return pgtrigger.Trigger(
+        name="carries_its_priority",
+        when=pgtrigger.After,
+        operation=pgtrigger.UpdateOf("priority"),  # type: ignore[no-untyped-call]
+        condition=pgtrigger.Condition("OLD.priority IS DISTINCT FROM NEW.priority"),
+        func="""
+            UPDATE production_take SET priority = NEW.priority
+            WHERE task_id = NEW.id AND priority <> NEW.priority;
+            RETURN NULL;
+        """,
+    )

@@ -14,7 +14,7 @@ from django_q.models import Failure
 
 from channels_app.models import Channel, Token
 from production import review
-from production.models import Alert, Heartbeat, NotionBoard, NotionEvent, Provider, Task
+from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Task
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
 from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
@@ -40,6 +40,7 @@ def busy_house() -> Channel:
     NotionEvent.objects.create(event_id="1", type="page.created")
     Alert.objects.create(channel=channel, task=task, message="It stopped")
     Heartbeat.objects.create(name="host:1", cluster="calls")
+    Cap.objects.create(meter="channel_day", channel=channel, usd=50)
     Group.objects.create(name="Reviewers")
     now = timezone.now()
     Failure.objects.create(id="f", func="production.jobs.work", started=now, stopped=now, success=False)
@@ -318,7 +319,7 @@ def test_lane_is_paused_in_the_list(operator_client: Client) -> None:
     forms = operator_client.get(url).context["cl"].formset.forms
     rows = {"form-TOTAL_FORMS": len(forms), "form-INITIAL_FORMS": len(forms), "_save": "1"}
     for number, form in enumerate(forms):
-        rows |= {f"form-{number}-name": form.instance.pk, f"form-{number}-concurrency": form.instance.concurrency}
+        rows |= {f"form-{number}-name": form.instance.pk, f"form-{number}-concurrency": form.instance.concurrency or ""}
         if form.instance.pk == "video":
             rows |= {f"form-{number}-paused": "on", f"form-{number}-pause_reason": "Quota"}
     operator_client.post(url, rows)

@@ -11,7 +11,16 @@ from production.decisions import DecisionError
 from production.errors import IllegalMoveError
 from production.models import Approval, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, Stage, Status, Verb
-from tests.factories import fresh, make_channel, make_operator, make_production, make_stage, make_take, make_task
+from tests.factories import (
+    claim,
+    fresh,
+    make_channel,
+    make_operator,
+    make_production,
+    make_stage,
+    make_take,
+    make_task,
+)
 from tests.production.beside import many
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
@@ -281,8 +290,7 @@ def test_send_back_to_nowhere():
 def test_cancel_from_everywhere_lets_go_of_what_waits(before):
     task = make_task(before)
     waiting = make_take(task, "image", 1, state=State.WAITING)
-    flying = make_take(task, "image", 2, state=State.WAITING)
-    takes.claim(flying, "here:1")
+    flying = claim(make_take(task, "image", 2, state=State.WAITING))
     assert decisions.cancel(task, by="ada", reason="no need").startswith("Cancelled")
     waiting.refresh_from_db()
     assert status(task) == Status.DRAFT

@@ -71,7 +71,7 @@ def test_claim_refuses_a_second_line_for_the_same_attempt():
     make_waiting(1)
     (take,) = dispatch.claim("images", 1)
     with pytest.raises(IntegrityError), transaction.atomic():
-        ledger.reserve(take, take.lane)
+        ledger.reserve([take], take.lane, timezone.now())
 
 
 @pytest.mark.django_db
@@ -115,14 +115,14 @@ def test_claim_other_lanes_do_not_count():
 
 @pytest.mark.django_db
 def test_claim_high_first_then_the_oldest():
-    now = timezone.now()
+    channel = make_channel()
     tasks = {
-        name: make_task(Status.GENERATING_ASSETS, priority=priority, created=now - age)
-        for name, priority, age in [
-            ("low", Priority.LOW, 9 * HOUR),
-            ("young", Priority.NORMAL, HOUR),
-            ("old", Priority.NORMAL, 2 * HOUR),
-            ("high", Priority.HIGH, 0 * HOUR),
+        name: make_task(Status.GENERATING_ASSETS, priority=priority, channel=channel)
+        for name, priority in [
+            ("low", Priority.LOW),
+            ("old", Priority.NORMAL),
+            ("young", Priority.NORMAL),
+            ("high", Priority.HIGH),
         ]
     }
     for task in tasks.values():

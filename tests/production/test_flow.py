@@ -8,10 +8,11 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from channels_app.models import Token
 from production import decisions, dispatch, flow, jobs, lifecycle, outbox, recipes, takes, workspace
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
-from production.models import Alert, Approval, LedgerEntry, Take, Task
+from production.models import Alert, Approval, LedgerEntry, Provider, Take, Task
 from production.stages import STAGE, STAGES, Status
 from tests.factories import (
     fresh,
@@ -302,10 +303,22 @@ def test_settle_permanent_ends_in_the_stages_error_with_an_alarm(do):
 def test_settle_quota_waits_and_counts_no_try():
     task = running()
     take = settle(claim(), Trouble(Kind.QUOTA, "used up", retry_after=7200))
-    assert (take.state, take.tries) == (State.WAITING, 0)
-    assert timezone.now() + HOUR < take.due_at
+    assert (take.state, take.tries, take.slots) == (State.WAITING, 0, 0)
+    lane = Provider.objects.get(pk="images")
+    assert timezone.now() + HOUR < lane.closed_until
+    assert (lane.closed_reason, dispatch.claim("images", 9)) == ("used up", [])
+    Provider.objects.update(closed_until=None)
+    assert take.pk in [again.pk for again in dispatch.claim("images", 9)]
     assert "waits until" in outbox.error_log(task)
     assert fresh(task).status == Status.GENERATING_ASSETS
+
+
+def test_settle_quota_of_a_channel_with_its_own_account_closes_the_lane_for_nobody():
+    task = running()
+    Token.objects.create(channel=task.channel, name="GEMINI_API_KEY", value="its own")
+    take = settle(claim(), Trouble(Kind.QUOTA, "used up", retry_after=7200))
+    assert timezone.now() + HOUR < take.due_at
+    assert Provider.objects.get(pk="images").closed_until is None
 
 
 def test_settle_billed_trouble_is_booked():
@@ -548,7 +561,6 @@ def test_start_words_changed_after_the_final_yes_are_shown_again(settings):
     Task.objects.filter(pk=task.pk).update(privacy="public")
     settings.UNDO = dt.timedelta(0)
     flow.start_waiting(task.channel_id)
-    assert fresh(task).status == Status.SFX_READY
-    flow.start_waiting(task.channel_id)
     assert fresh(task).status == Status.FINAL_REVIEW
+    assert task.changes.filter(before=Status.APPROVED, after=Status.SFX_READY).exists()
     assert not task.takes.filter(kind="upload").exists()

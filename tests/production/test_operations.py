@@ -16,7 +16,13 @@ from production import alerts, checks, decisions, flow, jobs, providers, recipes
 from production.models import Alert, Heartbeat, NotionEvent, Provider, Take, Task
 from production.stages import PIECE, STAGE, Status
 from sandbox.client import SandboxClient
-from tests.factories import make_production, make_stage, make_take, make_task
+from tests.factories import (
+    claim,
+    make_production,
+    make_stage,
+    make_take,
+    make_task,
+)
 from tests.production.beside import many
 from tests.production.scripts import Scripts
 from tests.vendor import answering
@@ -93,6 +99,8 @@ def test_ready_says_what_lacks(client):
     answer = client.get("/ready")
     assert (answer.status_code, answer.json()["lacks"]) == (503, ["a worker: run manage.py worker"])
     sweep.beat("here:1", "calls")
+    assert client.get("/ready").json()["lacks"] == ["the sweep: no round has ended lately; see the workers' logs"]
+    sweep.tick()
     assert client.get("/ready").status_code == 200
     Heartbeat.objects.update(beat=timezone.now() - 2 * HOUR)
     assert client.get("/ready").status_code == 503
@@ -143,8 +151,7 @@ def test_tick_rings_again_what_a_lost_ring_left(tick):
 
 def test_tick_rings_for_orphans_and_renders(tick):
     task = make_task(Status.GENERATING_VIDEO)
-    orphan = make_take(task, "narration", 1, state=State.WAITING)
-    takes.claim(orphan, "dead:1")
+    orphan = claim(make_take(task, "narration", 1, state=State.WAITING), "dead:1")
     takes.let_go(orphan)
     make_take(task, "clip", 1, state=State.SUBMITTED, ref="job-1")
     Task.objects.update(tell_at=None)
@@ -206,7 +213,7 @@ def test_tick_forgets_dead_workers_and_stale_jobs(tick):
     ]
     assert sweep.tick()
     assert list(OrmQ.objects.filter(pk__in=[job.pk for job in with_lock])) == [with_lock[1]]
-    assert [str(heart) for heart in Heartbeat.objects.all()] == ["new"]
+    assert [str(heart) for heart in Heartbeat.objects.order_by("name")] == ["new", "sweep"]
 
 
 def test_tick_is_done_by_one_host_at_a_time():
@@ -318,6 +325,7 @@ def test_check_lanes(vendors, settings: Settings, monkeypatch):
     assert [message.msg for message in checks.lanes_fit()] == [
         "Piece “upload” is made in lane “upload”, which there is not.",
         "Lane “video” does not say what “clip” costs.",
+        "No cluster “cpu” works on lane “planning”.",
         "No cluster “cpu” works on lane “ffmpeg”.",
         "No cluster “cpu” works on lane “upload”.",
     ]

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from production import providers
 from production.errors import Kind, Trouble
+from production.models import Provider
 from production.stages import PIECE
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
+IMAGES = Provider(name="images", quota_zone="America/Los_Angeles")
 
 
 def minutes(trouble: Trouble, tries: int) -> float | None:
-    due = providers.next_try(trouble, tries)
+    due = providers.next_try(trouble, tries, IMAGES)
     return None if due is None else (due - timezone.now()).total_seconds() / 60
 
 
@@ -34,7 +36,7 @@ def test_next_try_ends_after_five_attempts():
 
 @pytest.mark.parametrize("kind", [Kind.PERMANENT, Kind.REFUSED, Kind.UNKNOWN])
 def test_next_try_never_by_itself(kind):
-    assert providers.next_try(Trouble(kind, "x", retry_after=5), 1) is None
+    assert providers.next_try(Trouble(kind, "x", retry_after=5), 1, IMAGES) is None
 
 
 def test_next_try_heeds_a_longer_wish_of_the_vendor():
@@ -54,14 +56,14 @@ def test_next_try_heeds_a_longer_wish_of_the_vendor():
         ("2026-11-01T08:30:00+00:00", "2026-11-02T08:00:00+00:00"),  # fall back: a day of 25 hours
     ],
 )
-def test_midnight_pacific(now, reset):
-    found = providers._midnight_pacific(dt.datetime.fromisoformat(now))
+def test_quota_reset_is_midnight_of_its_zone(now, reset):
+    found = providers.quota_reset(IMAGES, dt.datetime.fromisoformat(now))
     assert found == dt.datetime.fromisoformat(reset)
 
 
 @given(st.integers(1_700_000_000, 2_000_000_000).map(lambda at: dt.datetime.fromtimestamp(at, dt.UTC)))
-def test_midnight_pacific_is_the_next_one(now):
-    found = providers._midnight_pacific(now)
+def test_quota_reset_is_the_next_midnight(now):
+    found = providers.quota_reset(IMAGES, now)
     assert now < found <= now + dt.timedelta(hours=25)
     assert found.astimezone(PACIFIC).time() == dt.time()
 
@@ -90,5 +92,5 @@ def test_cluster_of_lanes():
         "ffmpeg": "cpu",
         "upload": "cpu",
         "video": "calls",
-        "planning": "calls",
+        "planning": "cpu",
     }

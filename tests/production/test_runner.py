@@ -28,7 +28,7 @@ def order(tmp_path: Path, script: str = "make.py", **words: object) -> Order:
 
 
 def run(order: Order, seconds: float = 20) -> Report:
-    (ended,) = runner.watch([runner.start(order)], seconds=seconds, beat=lambda: None, every=0.02)
+    (ended,) = runner.watch([runner.start(order)], seconds=seconds, beat=lambda: True, every=0.02)
     return ended.report()
 
 
@@ -155,7 +155,7 @@ def test_watch_ends_a_script_that_hangs_and_its_children(scripts: Scripts, tmp_p
     hangs = order(tmp_path, seconds=0)
     started = runner.start(hangs)
     child = int(appears(Path(f"{hangs.output}.child")))
-    (ended,) = runner.watch([started], seconds=20, beat=lambda: None, every=0.02)
+    (ended,) = runner.watch([started], seconds=20, beat=lambda: True, every=0.02)
     report = ended.report()
     assert (report.code, report.timed_out, report.output) == (None, True, None)
     eventually(lambda: not is_running(child), 5)  # SIGKILL is sent to all at once, and they end one by one
@@ -167,13 +167,13 @@ def test_watch_returns_while_a_script_goes_on(scripts: Scripts, tmp_path):
     slow.folder.mkdir()
     os.mkfifo(f"{slow.output}.go")
     started, beats = runner.start(slow), []
-    assert list(runner.watch([started], seconds=0.1, beat=lambda: beats.append(1), every=0.02)) == []
+    assert list(runner.watch([started], seconds=0.1, beat=lambda: beats.append(1) is None, every=0.02)) == []
     assert beats
     started.leave()
     adopted = runner.find(slow)
     assert adopted.is_alive()
     Path(f"{slow.output}.go").write_text("now")
-    (ended,) = runner.watch([adopted], seconds=20, beat=lambda: None, every=0.02)
+    (ended,) = runner.watch([adopted], seconds=20, beat=lambda: True, every=0.02)
     assert ended.report().code == 0
     assert started.report().output == slow.output
 
@@ -208,7 +208,7 @@ def test_find_a_run_whose_starter_was_killed(scripts: Scripts, tmp_path):
     found = runner.find(wanted)
     assert found.is_alive()
     Path(f"{wanted.output}.go").write_text("now")
-    (ended,) = runner.watch([found], seconds=20, beat=lambda: None, every=0.02)
+    (ended,) = runner.watch([found], seconds=20, beat=lambda: True, every=0.02)
     report = ended.report()
     assert (report.code, report.output, report.said("cost")["usd"]) == (0, wanted.output, 1)
 
@@ -224,7 +224,7 @@ def test_find_a_process_that_vanished(scripts: Scripts, tmp_path):
     started = runner.start(gone)
     appears(Path(f"{gone.output}.child"))
     os.killpg(int(appears(gone.folder / "pid")), signal.SIGKILL)
-    (ended,) = runner.watch([runner.find(gone)], seconds=20, beat=lambda: None, every=0.02)
+    (ended,) = runner.watch([runner.find(gone)], seconds=20, beat=lambda: True, every=0.02)
     report = ended.report()
     assert (report.code, report.timed_out) == (None, False)
     started.report()
@@ -245,6 +245,6 @@ def test_end_what_has_ended_already_kills_nobody(scripts: Scripts, tmp_path):
 def test_watch_many_each_is_told_once(scripts: Scripts, tmp_path):
     scripts.write("make.py", "finish()")
     runs = [runner.start(order(tmp_path / str(number))) for number in range(4)]
-    ended = list(runner.watch(runs, seconds=20, beat=lambda: None, every=0.02))
+    ended = list(runner.watch(runs, seconds=20, beat=lambda: True, every=0.02))
     assert sorted(ended, key=runs.index) == runs
     assert [each.report().code for each in ended] == [0] * 4

@@ -12,7 +12,11 @@ from production.errors import Kind, StaleError, Trouble
 from production.models import Take, Task
 from production.recipes import Recipe
 from production.stages import PIECE, Status
-from tests.factories import make_take, make_task
+from tests.factories import (
+    claim,
+    make_take,
+    make_task,
+)
 
 pytestmark = pytest.mark.django_db
 State = Take.State
@@ -25,9 +29,7 @@ def planned(task: Task | None = None, kind: str = "image", position: int = 1) ->
 
 
 def claimed(**words: object) -> Take:
-    take = planned(**words)
-    takes.claim(take, "here:1")
-    return take
+    return claim(planned(**words))
 
 
 def finish(take: Take) -> None:
@@ -95,9 +97,9 @@ def test_claim_gives_a_token_a_lease_and_an_attempt(settings):
 
 def test_claim_to_collect_is_no_new_attempt():
     take = planned(kind="clip")
-    take.ref, take.attempt = "job-1", 1
-    takes.claim(take, "here:1")
-    assert take.attempt == 1
+    Take.objects.update(ref="job-1", attempt=1)
+    take = claim(take)
+    assert (take.attempt, take.slots) == (1, 0)
 
 
 def test_adopt_keeps_the_token_and_shuts_the_former_holder_out():
@@ -168,8 +170,7 @@ def test_submitted_lets_go_and_is_asked_about_soon(settings):
 
 def test_done_selects_the_newest():
     first = make_take(make_task(Status.GENERATING_ASSETS), "image", 1)
-    second = planned(first.task)
-    takes.claim(second, "here:1")
+    second = claim(planned(first.task))
     finish(second)
     first.refresh_from_db()
     assert (first.selected, second.selected) == (False, True)
