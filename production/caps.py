@@ -67,12 +67,11 @@ def limits() -> Limits:
     """One query."""
     own: dict[tuple[str, str], Decimal] = {}
     common: dict[str, Decimal] = {}
-    for cap in Cap.objects.all():
-        place = cap.channel_id or cap.lane_id
-        if place:
-            own[cap.meter, str(place)] = cap.usd
+    for meter, channel, lane, usd in Cap.objects.order_by().values_list("meter", "channel", "lane", "usd"):
+        if channel or lane:
+            own[meter, str(channel or lane)] = usd
         else:
-            common[cap.meter] = cap.usd
+            common[meter] = usd
     return Limits(own, common)
 
 

@@ -7,7 +7,7 @@ import socket
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.utils import timezone
 
 from production import caps, ledger, providers, runner, takes, workspace
@@ -18,6 +18,13 @@ from production.stages import PIECE, PIECES
 
 State = Take.State
 WORK, ASK = "production.jobs.work", "production.jobs.ask"
+
+BUSY = """
+SELECT channel_id, sum(slots), coalesce(sum(slots) FILTER (WHERE priority = %(high)s), 0)
+FROM production_take
+WHERE lane_id = %(lane)s AND state IN ('claimed', 'submitted') AND (%(host)s::text IS NULL OR host = %(host)s)
+GROUP BY channel_id
+"""
 
 # The first of each channel's line, so that the work does not grow with the line. A video that has reached its cap is
 # passed over here, channels and lanes that have by the kinds that are full. 0.6 ms for 50 channels and 100,000 in line.
@@ -77,8 +84,11 @@ def claim(lane: str, most: int) -> list[Take]:
     """
     row = Provider.objects.select_for_update(no_key=True).get(pk=lane)
     now = timezone.now()
-    collected = _collect(row, most, now)
-    return collected + _buy(row, most - len(collected), now)
+    claimed = _collect(row, most, now)
+    claimed += _buy(row, most - len(claimed), now)
+    for take in claimed:
+        take.lane = row
+    return claimed
 
 
 def _collect(lane: Provider, most: int, now: dt.datetime) -> list[Take]:
@@ -114,6 +124,8 @@ def _affordable(lane: Provider, standing: Lane, most: int, now: dt.datetime, lim
     while wanted := list(standing.pick(line, most - len(chosen), now)):
         fits, full = ledger.set_aside(wanted, lane, now, limits)
         chosen += fits
+        if not full:
+            break
         standing.give_back(candidate for candidate in wanted if candidate not in fits)
         line = [c for c in line if c not in chosen and not full.intersection(ledger.keys_of(c, lane, now))]
     return chosen
@@ -139,13 +151,12 @@ def _line(lane: Provider, standing: Lane, most: int, now: dt.datetime, limits: c
 
 def _standing(lane: Provider) -> Lane:
     """The slots in use, by channel."""
-    busy = Take.objects.in_flight().filter(lane=lane, slots__gt=0)
-    if providers.LANE[lane.pk].per_host:
-        busy = busy.filter(host=socket.gethostname())
     found = Lane(providers.slots_of(lane))
-    high = Sum("slots", filter=Q(priority=Priority.HIGH), default=0)
-    for channel, used, used_high in busy.order_by().values_list("channel").annotate(used=Sum("slots"), high=high):
-        found.standings[channel].used, found.standings[channel].used_high = used, used_high
+    host = socket.gethostname() if providers.LANE[lane.pk].per_host else None
+    with connection.cursor() as cursor:
+        cursor.execute(BUSY, {"lane": lane.pk, "host": host, "high": Priority.HIGH})
+        for channel, used, used_high in cursor.fetchall():
+            found.standings[channel].used, found.standings[channel].used_high = used, used_high
     return found
 
 

@@ -22,7 +22,7 @@ from production.providers import is_simulated
 from production.stages import PIECES, Piece
 
 State = Take.State
-WITH = ("task", "task__channel", "channel", "lane")  # what whoever works on a take will read
+WITH = ("task__channel", "channel", "lane")  # what whoever works on a take will read
 SLOTS = json.dumps({piece.kind: piece.slots for piece in PIECES})
 ASK_LIMIT = dt.timedelta(seconds=30)  # a provider that does not answer in this time is asked another time
 
@@ -92,18 +92,14 @@ def claim(ids: Sequence[int], holder: str, now: dt.datetime) -> list[Take]:
     Whether a take is simulated shows now, when it goes to an address, or already in what it is made from. One that
     already has the provider's job id is claimed to collect it: that is no new attempt, buys nothing, needs no slot.
     """
-    values = {
-        "ids": list(ids),
-        "holder": holder,
-        "host": socket.gethostname(),
-        "now": now,
-        "lease": now + settings.LEASE,
-    }
+    values: dict[str, Any] = {"ids": list(ids), "holder": holder, "host": socket.gethostname(), "now": now}
+    values |= {"lease": now + settings.LEASE, "slots": SLOTS, "simulated": _simulated_kinds()}
     with connection.cursor() as cursor:
-        more = {"lease": now + settings.LEASE, "slots": SLOTS, "simulated": _simulated_kinds()}
-        cursor.execute(CLAIM, values | more)
-    mine = Take.objects.filter(pk__in=ids, state=State.CLAIMED, holder=holder, started=now)
-    found = {take.pk: take for take in mine.select_related(*WITH)}
+        cursor.execute(CLAIM, values)
+    mine = Take.objects.filter(pk__in=ids, state=State.CLAIMED, holder=holder, started=now).order_by()
+    found = {take.pk: take for take in mine.select_related("task__channel")}
+    for take in found.values():
+        take.channel = take.task.channel
     return [found[pk] for pk in ids if pk in found]
 
 
