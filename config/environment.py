@@ -62,7 +62,7 @@ VENDORS = (
             "KIE_UPLOAD_URL": "https://kieai.redpandaai.co",
             "CATBOX_URL": "https://catbox.moe/user/api.php",
         },
-        ("KIE_VIDEO_MODEL", "SEED_UPLOAD"),
+        ("KIE_VIDEO_MODEL", "KIE_WEBHOOK_KEY", "SEED_UPLOAD"),
     ),
     Vendor(
         "ElevenLabs",

@@ -183,10 +183,12 @@ UNDO = seconds("UNDO_SECONDS", default=10)
 NOTION_API_KEY = env.str("NOTION_API_KEY", default="")
 GEMINI_API_KEY = env.str("GEMINI_API_KEY", default="")
 KIE_API_KEY = env.str("KIE_API_KEY", default="")
+KIE_WEBHOOK_KEY = env.str("KIE_WEBHOOK_KEY", default="")
 ELEVENLABS_API_KEY = env.str("ELEVENLABS_API_KEY", default="")
 ELEVENLABS_VOICE_ID = env.str("ELEVENLABS_VOICE_ID", default="")
 GOOGLE_CLIENT_ID = env.str("GOOGLE_CLIENT_ID", default="")
 GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET", default="")
+API_TOKEN = env.str("API_TOKEN", default="")
 SLACK_WEBHOOK_URL = env.str("SLACK_WEBHOOK_URL", default="")
 
 # Each vendor's own address. Whatever came from another one is marked as simulated and never published for real.

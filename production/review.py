@@ -10,8 +10,9 @@ from typing import Any
 
 from django.urls import reverse
 
-from production import asking, commitment, lifecycle, recipes
+from production import asking, commitment, explain, lifecycle, recipes
 from production.commitment import Commitment
+from production.explain import Blocker
 from production.models import Asset, Clip, LedgerEntry, Provider, StatusChange, Take, Task
 from production.providers import price
 from production.recipes import Need
@@ -35,6 +36,7 @@ CLIP_SECONDS = 10.0  # a clip's length: under a longer narration its last frame 
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
 AHEAD = {"image": 8, "audio": 6, "video": 2}  # pieces of the next task that are fetched before it is opened
 HISTORY = 60  # lines of history on the page
+LIVE = ("working", "waiting")  # tones of a task that the system has
 State = Take.State
 
 
@@ -129,6 +131,7 @@ class Page:
     verbs: frozenset[Verb]
     tone: str
     seen: str
+    blocker: Blocker | None  # why the system, which has it, isn't done
     back_to: list[Stage]
     commitment: Commitment | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -140,7 +143,7 @@ class Page:
     @property
     def is_live(self) -> bool:
         """The system has it: the page looks again by itself."""
-        return self.tone in ("working", "waiting")
+        return self.tone in LIVE
 
     @property
     def media(self) -> str:
@@ -179,6 +182,7 @@ def read(task: Task, stage_name: str = "") -> Page:
     asks = asking.with_asks(Task.objects.filter(pk=task.pk)).values_list("asks", flat=True).get()
     may = verbs_for(Status(task.status))
     can_approve = Verb.APPROVE in may and asks
+    tone = asking.tone(task.status, asks=asks)
     return Page(
         task=task,
         stage=stage,
@@ -188,8 +192,9 @@ def read(task: Task, stage_name: str = "") -> Page:
         changes=list(task.changes.order_by("-id")[:HISTORY]),
         usd=sum(spent.values(), Decimal(0)),
         verbs=frozenset(may) if asks else frozenset(may - {Verb.APPROVE, Verb.REJECT, Verb.REDO}),
-        tone=asking.tone(task.status, asks=asks),
+        tone=tone,
         seen=seen(task),
+        blocker=explain.why(task) if tone in LIVE else None,
         back_to=_back_to(task),
         commitment=commitment.of(task, here, takes, lanes) if can_approve else None,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
-from production import caps
+from production import caps, explain
 from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, bar, moment, origin, pill, task_link
 from production.models import Cap, LedgerEntry, Meter, Provider, Take
 from production.providers import LANE, calls_today, holds, slots_of
@@ -144,8 +144,22 @@ class TakeAdmin(LookOnlyAdmin):
     list_filter = ("state", "kind", "lane", "simulated", "channel")
     search_fields = ("task__title", "ref")
     list_select_related = ("task", "lane", "channel")
+    readonly_fields = ("why",)
     fields = (
-        *("task", "kind", "position", "number", "state", "selected", "lane", "attempt", "tries", "prompt", "recipe"),
+        *(
+            "task",
+            "kind",
+            "position",
+            "number",
+            "state",
+            "why",
+            "selected",
+            "lane",
+            "attempt",
+            "tries",
+            "prompt",
+            "recipe",
+        ),
         *(
             "fingerprint",
             "ref",
@@ -173,6 +187,11 @@ class TakeAdmin(LookOnlyAdmin):
     @admin.display(description="Selected", boolean=True)
     def counts(self, take: Take) -> bool:
         return take.selected
+
+    @admin.display(description="Why isn't it running?")
+    def why(self, take: Take) -> SafeString:
+        blocker = explain.why_take(take)
+        return format_html("{} {}", blocker.reason, ago(blocker.until) if blocker.until else "")
 
     made = moment("finished", "Finished")
 

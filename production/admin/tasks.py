@@ -19,9 +19,9 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from production import asking, review
+from production import asking, explain, review
 from production.admin import decide
-from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
+from production.admin.base import HouseAdmin, ago, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
 from production.models import Priority, Task
 from production.progress import progress_of
@@ -109,12 +109,12 @@ class TaskAdmin(HouseAdmin):
         ("What will be published", {"fields": WORDS}),
         (
             "Where it stands",
-            {"fields": ("state", "since", "progress", "cost", "channel", "video", "page_id", "created")},
+            {"fields": ("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "created")},
         ),
         ("What was planned", {"fields": ("topic", "story_direction", "story")}),
     )
     readonly_fields = (
-        *("state", "since", "progress", "cost", "channel", "video", "page_id", "created"),
+        *("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "created"),
         *("topic", "story_direction", "story"),
     )
 
@@ -153,6 +153,11 @@ class TaskAdmin(HouseAdmin):
     def progress(self, task: "ListedTask") -> SafeString | str:
         now = task.overview.progress if hasattr(task, "overview") else progress_of([task]).get(task.pk)
         return bar(now.done, now.total, str(now)) if now else "–"
+
+    @admin.display(description="Why isn't it running?")
+    def why(self, task: Task) -> SafeString:
+        blocker = explain.why(task)
+        return format_html("{} {}", blocker.reason, ago(blocker.until) if blocker.until else "")
 
     @admin.display(description="Cost")
     def cost(self, task: "ListedTask") -> str:

@@ -1,8 +1,10 @@
 """`POST /webhook/notion` and `POST /callback/…`: what is stored, what is refused, and with which number."""
 
+import base64
 import hashlib
 import hmac
 import json
+import time
 import uuid
 
 import pytest
@@ -205,6 +207,32 @@ def test_callback_finds_the_take_of_a_lost_reply(lost, key, do):
     lost.refresh_from_db()
     assert (lost.state, lost.ref) == (Take.State.SUBMITTED, "job-7")
     assert [ring.func() for ring in OrmQ.objects.all()] == [dispatch.ASK]
+
+
+def signed(ref: str, at: float, key: str = "the account's key") -> dict[str, str]:
+    digest = hmac.digest(key.encode(), f"{ref}.{at:.0f}".encode(), "sha256")
+    return {"X-Webhook-Timestamp": f"{at:.0f}", "X-Webhook-Signature": base64.b64encode(digest).decode()}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (lambda now: signed("job-7", now), 200),
+        (lambda now: signed("job-8", now), 401),
+        (lambda now: signed("job-7", now, key="another"), 401),
+        (lambda now: signed("job-7", now - 3600), 401),
+        (lambda now: signed("job-7", now) | {"X-Webhook-Timestamp": "soon"}, 401),
+        (lambda now: {}, 401),
+    ],
+    ids=["signed", "another job's", "wrong key", "old", "no time", "unsigned"],
+)
+def test_callback_that_should_be_signed(lost, settings, headers, status):
+    settings.KIE_WEBHOOK_KEY = "the account's key"
+    url, body = f"/callback/{lost.token}", b'{"data": {"taskId": "job-7"}}'
+    answer = Client().post(url, body, content_type="application/json", headers=headers(time.time()))
+    assert answer.status_code == status
+    lost.refresh_from_db()
+    assert (lost.state == Take.State.SUBMITTED) == (status == 200)
 
 
 def test_callback_of_a_stranger_changes_nothing(lost):
