@@ -1,5 +1,6 @@
 """The rows that are the truth; the queue only rings."""
 
+from production.models.job import Job
 from production.models.money import LedgerEntry
 from production.models.notion import NotionBoard, NotionEvent
 from production.models.operations import Alert, Heartbeat
@@ -14,6 +15,7 @@ __all__ = [
     "Asset",
     "Clip",
     "Heartbeat",
+    "Job",
     "LedgerEntry",
     "NotionBoard",
     "NotionEvent",

@@ -8,13 +8,13 @@ import uuid
 import pytest
 from django.test import Client
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from production import dispatch, intake, takes
 from production.errors import Kind, Trouble
 from production.models import NotionBoard, NotionEvent, Take
 from production.stages import Status
 from tests.factories import make_take, make_task
+from tests.rings import rings
 
 pytestmark = pytest.mark.django_db
 SECRET = "secret_of-the-tests"
@@ -59,7 +59,7 @@ def test_notion_stores_before_it_answers(board, do):
     assert (answer.status_code, answer.json()) == (202, {"result": "stored"})
     found = NotionEvent.objects.get()
     assert (found.event_id, found.page_id, found.author, found.state) == ("e-1", "page-1", "person", "pending")
-    assert OrmQ.objects.get().args() == (found.pk,)
+    assert [args for _, args in rings()] == [(found.pk,)]
     assert str(found) == "page.properties_updated page-1"
 
 
@@ -204,7 +204,7 @@ def test_callback_finds_the_take_of_a_lost_reply(lost, key, do):
     assert answer.status_code == 200
     lost.refresh_from_db()
     assert (lost.state, lost.ref) == (Take.State.SUBMITTED, "job-7")
-    assert [ring.func() for ring in OrmQ.objects.all()] == [dispatch.ASK]
+    assert [job for job, _ in rings()] == [dispatch.ASK]
 
 
 def test_callback_of_a_stranger_changes_nothing(lost):
