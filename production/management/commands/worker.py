@@ -79,7 +79,7 @@ class Complaint:
     def say(self, error: DatabaseTrouble) -> None:
         if time.monotonic() - self._said.value > SAY:
             self._said.value = time.monotonic()
-            log.warning("database_unreachable", reason=str(error).strip())
+            log.warning("database_unreachable", reason=str(error).partition("\n")[0])
 
 
 class Line:
