@@ -10,13 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import claims, makespan, memory, webhook
+from benchmarks import claims, makespan, memory, queue, webhook
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 from config import devpg
 from config.supervisor import StartError, guard
 
 MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
+    "queue": queue.measure,
     "webhook": webhook.measure,
     "claims": claims.measure,
     "makespan": makespan.measure,

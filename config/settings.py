@@ -145,8 +145,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # a webhook over 1 MB is answered 413
 
 # ---------------------------------------------------------------- queue (django-q2)
 # Two clusters: a hung vendor must not starve assembly and upload. One job in hand a worker: nothing is prefetched.
-# `retry` is far above `timeout`: with the stock broker a job is handed out again `retry` seconds after it was taken.
+# `retry` is far above `timeout`: the stock broker hands a job out again `retry` seconds after it was taken; ours does
+# as soon as its worker is gone.
 JOB_SECONDS = env.int("JOB_SECONDS", default=600)
+QUEUE_BROKER = env.str("QUEUE_BROKER", default="postgres")
+LISTEN_DATABASE_URL = env.str("LISTEN_DATABASE_URL", default="")
+if QUEUE_BROKER not in ("postgres", "orm"):
+    raise ImproperlyConfigured(f"Not starting: QUEUE_BROKER is {QUEUE_BROKER}, neither postgres nor orm")
 Q_CLUSTER: dict[str, Any] = {
     "name": "calls",
     "workers": env.int("WORKERS", default=3),
@@ -158,6 +163,7 @@ Q_CLUSTER: dict[str, Any] = {
     "save_limit": 0,
     "poll": 0.1,
     "orm": "default",
+    "broker_class": "production.broker.PostgresBroker" if QUEUE_BROKER == "postgres" else None,
     "scheduler": False,
     "daemonize_workers": True,
     "ALT_CLUSTERS": {"cpu": {"workers": env.int("CPU_WORKERS", default=3)}},

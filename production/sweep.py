@@ -12,11 +12,10 @@ from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from channels_app.models import Channel
 from production import alerts, dispatch, explain, flow, intake, outbox, usual, workspace
-from production.broker import ring
+from production.broker import forget_stale, in_line, ring
 from production.models import LIVE, SWEEP, Heartbeat, Provider, Take, Task
 from production.providers import cluster
 from production.stages import RUNNING, Status
@@ -102,7 +101,7 @@ def _tidy() -> None:
     for task in _with_old_workspaces():
         _apart(_remove_workspace, task)
     Heartbeat.objects.filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
-    OrmQ.objects.filter(lock__lt=timezone.now() - STALE_JOB).delete()
+    forget_stale(STALE_JOB)
 
 
 def _with_waiting_tasks() -> list[int]:
@@ -121,8 +120,7 @@ def _flag(task: Task) -> None:
 
 def _room() -> int:
     """How many more jobs the first cluster's line may take."""
-    in_line: int = OrmQ.objects.filter(key=settings.CLUSTERS[0]).count()
-    return max(0, MOST_QUEUED - in_line)
+    return max(0, MOST_QUEUED - in_line(settings.CLUSTERS[0]))
 
 
 def _apart(act: Callable[..., object], *about: object) -> None:

@@ -1,5 +1,6 @@
 """The rows that are the truth; the queue only rings."""
 
+from production.models.job import Job
 from production.models.lane import Provider, Turn
 from production.models.money import Cap, LedgerEntry, Meter, Tally
 from production.models.notion import NotionBoard, NotionEvent
@@ -17,6 +18,7 @@ __all__ = [
     "Cap",
     "Clip",
     "Heartbeat",
+    "Job",
     "LedgerEntry",
     "Meter",
     "NotionBoard",

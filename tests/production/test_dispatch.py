@@ -6,7 +6,6 @@ import socket
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from channels_app.models import Channel
 from production import dispatch, ledger, takes
@@ -14,6 +13,7 @@ from production.models import LedgerEntry, Priority, Provider, Take, Task
 from production.stages import Status
 from tests.factories import make_channel, make_take, make_task
 from tests.production.beside import many
+from tests.rings import rings
 
 State = Take.State
 HOUR = dt.timedelta(hours=1)
@@ -178,12 +178,9 @@ def test_to_ask_each_render_once_a_tick():
 
 
 @pytest.mark.django_db
-def test_ring_lane_is_heard_after_the_commit(django_capture_on_commit_callbacks):
-    with django_capture_on_commit_callbacks(execute=True):
-        dispatch.ring_lane("ffmpeg")
-        assert not OrmQ.objects.exists()
-    ring = OrmQ.objects.get()
-    assert (ring.key, ring.func(), ring.args()) == ("cpu", dispatch.WORK, ("ffmpeg",))
+def test_ring_lane_rings_the_cluster_that_works_on_it():
+    dispatch.ring_lane("ffmpeg")
+    assert rings("cpu") == [(dispatch.WORK, ("ffmpeg",))]
 
 
 @pytest.mark.django_db

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from channels_app.models import Token
 from production import decisions, dispatch, flow, jobs, lifecycle, outbox, recipes, takes, workspace
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
-from production.models import Alert, Approval, LedgerEntry, Provider, Take, Task
+from production.models import Alert, Approval, Job, LedgerEntry, Provider, Take, Task
 from production.stages import STAGE, STAGES, Status
 from tests.factories import (
     fresh,
@@ -26,6 +25,7 @@ from tests.factories import (
 )
 from tests.production.beside import many
 from tests.production.scripts import Scripts
+from tests.rings import rings
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 State = Take.State
@@ -103,7 +103,7 @@ def test_advance_plans_only_what_can_be_made_and_rings_its_lane(do):
     make_plan(task)
     do(flow.advance, task)
     assert [take.kind for take in task.takes.all()] == ["plan"]
-    assert [ring.args() for ring in OrmQ.objects.all()] == [("planning",)]
+    assert [args for _, args in rings()] == [("planning",)]
 
 
 def test_advance_a_task_that_runs_nothing_does_nothing():
@@ -500,10 +500,10 @@ def test_send_back_tries_again_what_failed(do):
 def test_work_carries_out_a_lane_and_rings_again(do, scripts: Scripts):
     task = running()
     scripts.write("generate_asset.py", "finish()\nsay('cost', usd=0.03)")
-    OrmQ.objects.all().delete()
+    Job.objects.all().delete()
     do(jobs.work, "images")
     assert fresh(task).status == Status.ASSETS_READY
-    assert [ring.args() for ring in OrmQ.objects.all()] == [("images",)]
+    assert [args for _, args in rings()] == [("images",)]
     assert LedgerEntry.objects.total() == Decimal("0.09")
 
 
@@ -521,24 +521,24 @@ def test_work_takes_over_orphans_first_and_leaves_more_to_others(do, scripts: Sc
     scripts.write("generate_asset.py", "finish()")
     orphan = claim()
     Take.objects.filter(pk=orphan.pk).update(lease_until=timezone.now(), holder="dead")
-    OrmQ.objects.all().delete()
+    Job.objects.all().delete()
     do(jobs.work, "images")
     assert fresh(orphan).state == State.DONE
-    assert OrmQ.objects.count() == 2, "before it begins, for others; when it has ended, for what became possible"
+    assert len(rings()) == 2, "before it begins, for others; when it has ended, for what became possible"
 
 
 def test_work_with_nothing_to_do_is_quiet(do):
     do(jobs.work, "images")
-    assert not OrmQ.objects.exists()
+    assert not rings()
 
 
 def test_ask_collects_what_is_ready(do, scripts: Scripts):
     take = render()
     scripts.write("generate_video.py", "say('state', ref='job-1', state='success')")
     Take.objects.update(due_at=timezone.now())
-    OrmQ.objects.all().delete()
+    Job.objects.all().delete()
     do(jobs.ask, "video")
-    assert [(ring.func(), ring.args()) for ring in OrmQ.objects.all()] == [(dispatch.WORK, ("video",))]
+    assert rings() == [(dispatch.WORK, ("video",))]
     collecting = claim("video")
     assert (collecting.pk, collecting.ref, collecting.attempt) == (take.pk, "job-1", 1)
 

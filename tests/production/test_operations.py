@@ -13,7 +13,7 @@ from django_q.models import OrmQ
 from pytest_django import Settings
 
 from production import alerts, checks, decisions, flow, jobs, providers, recipes, sweep, takes, workspace
-from production.models import Alert, Heartbeat, NotionEvent, Provider, Take, Task
+from production.models import Alert, Heartbeat, Job, NotionEvent, Provider, Take, Task
 from production.stages import PIECE, STAGE, Status
 from sandbox.client import SandboxClient
 from tests.factories import (
@@ -25,6 +25,7 @@ from tests.factories import (
 )
 from tests.production.beside import many
 from tests.production.scripts import Scripts
+from tests.rings import Ring, rings
 from tests.vendor import answering
 
 pytestmark = pytest.mark.django_db
@@ -125,16 +126,12 @@ def test_ready_without_the_database(client, monkeypatch):
 # ---------------------------------------------------------------- sweep
 
 
-def rings() -> set[tuple[str, tuple]]:
-    return {(ring.func(), ring.args()) for ring in OrmQ.objects.all()}
-
-
 @pytest.fixture
 def tick(do):
-    def sweep_once() -> set[tuple[str, tuple]]:
-        OrmQ.objects.all().delete()
+    def sweep_once() -> set[Ring]:
+        Job.objects.all().delete()
         assert do(sweep.tick)
-        return rings()
+        return set(rings())
 
     return sweep_once
 
@@ -208,11 +205,12 @@ def test_tick_removes_old_workspaces_of_published_tasks_only(tick, settings: Set
 def test_tick_forgets_dead_workers_and_stale_jobs(tick):
     Heartbeat.objects.create(name="old", cluster="calls", beat=timezone.now() - 2 * DAY)
     Heartbeat.objects.create(name="new", cluster="calls")
-    with_lock = [
-        OrmQ.objects.create(key="calls", payload="x", lock=timezone.now() - age) for age in (2 * HOUR, 0 * HOUR)
-    ]
+    ages = (2 * HOUR, 0 * HOUR)
+    jobs = [Job.objects.create(cluster="calls", created=timezone.now() - age) for age in ages]
+    stock = [OrmQ.objects.create(key="calls", payload="x", lock=timezone.now() - age) for age in ages]
     assert sweep.tick()
-    assert list(OrmQ.objects.filter(pk__in=[job.pk for job in with_lock])) == [with_lock[1]]
+    assert list(Job.objects.filter(pk__in=[job.pk for job in jobs])) == [jobs[1]]
+    assert list(OrmQ.objects.all()) == [stock[1]]
     assert [str(heart) for heart in Heartbeat.objects.order_by("name")] == ["new", "sweep"]
 
 
@@ -275,15 +273,14 @@ def test_tick_keeps_a_workspace_that_can_not_be_removed_on_its_list(tick, settin
 
 
 def test_tick_adds_no_jobs_to_a_line_that_is_long(do):
-    line = [OrmQ(key="calls", payload="x", lock=timezone.now()) for _ in range(sweep.MOST_QUEUED)]
-    OrmQ.objects.bulk_create(line)
+    line = Job.objects.bulk_create(Job(cluster="calls", package="x") for _ in range(sweep.MOST_QUEUED))
     make_task(Status.DRAFT)
     Task.objects.update(tell_at=timezone.now())
     do(sweep.tick)
-    assert OrmQ.objects.count() == sweep.MOST_QUEUED
+    assert Job.objects.count() == sweep.MOST_QUEUED
     line[0].delete()
     do(sweep.tick)
-    assert OrmQ.objects.exclude(payload="x").count() == 1
+    assert Job.objects.exclude(package="x").count() == 1
 
 
 def test_remove_what_is_not_there():

@@ -15,10 +15,11 @@ import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
-from django_q.models import Failure, OrmQ
+from django_q.models import Failure
 from django_q.tasks import async_task
 
-from production.models import Heartbeat
+from production.broker import PostgresBroker, in_line
+from production.models import Heartbeat, Job
 from tests.config.processes import LIMIT, ROOT, alive_with, database_url, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,16 +51,10 @@ class Worker:
     log: Path
     telephone: socket.socket
 
-    @property
-    def sentinel(self) -> psutil.Process:
-        (sentinel,) = psutil.Process(self.process.pid).children()
-        return sentinel
-
     def pool(self) -> list[psutil.Process]:
-        """In the order of their start: the workers, monitor, pusher."""
-        with suppress(psutil.NoSuchProcess, ValueError):  # between two sentinels
-            return sorted(self.sentinel.children(), key=lambda process: process.pid)
-        return []
+        """In the order of their start: the workers, the one that sweeps."""
+        children = psutil.Process(self.process.pid).children()
+        return sorted((child for child in children if child.is_running()), key=lambda process: process.pid)
 
     def enqueue(self, job: str, *args: object, cluster: str = "calls", **options: object) -> None:
         address = f"tests.production.worker_jobs.{job}"
@@ -73,11 +68,11 @@ class Worker:
 
     def do(self, job: str) -> int:
         """Have the job done and acknowledged; the process that was at it."""
-        before = OrmQ.objects.count()
+        before = Job.objects.count()
         self.enqueue(job)
         call = self.answer()
         call.last_words()
-        wait_until(lambda: OrmQ.objects.count() == before)
+        wait_until(lambda: Job.objects.count() == before)
         return call.pid
 
 
@@ -119,32 +114,36 @@ def test_worker_does_the_jobs_of_its_cluster_only(hire: Callable[..., Worker]) -
     worker.enqueue("stay", cluster="calls")
     worker.enqueue("report", cluster="cpu")
     assert worker.answer().last_words() == b""
-    wait_until(lambda: OrmQ.objects.count() == 1)
-    assert OrmQ.objects.get().key == "calls"
+    wait_until(lambda: Job.objects.count() == 1)
+    assert in_line("calls") == 1
     assert Heartbeat.objects.alive().get().cluster == "cpu"
 
 
-def test_worker_replaces_its_pool_whoever_of_it_is_killed(hire: Callable[..., Worker]) -> None:
-    """Of worker, monitor and pusher; one that waits dies with a queue's lock in its hands."""
-    worker = hire()
-    for place in range(3):
-        worker.do("report")
-        pool = worker.pool()
-        pool[place].kill()
-        wait_until(lambda pool=pool: len(worker.pool()) == 3 and not {*pool} & {*worker.pool()})
-    worker.do("report")
-    assert worker.process.poll() is None
-
-
-def test_worker_replaces_only_the_process_that_its_job_killed(hire: Callable[..., Worker]) -> None:
-    worker = hire()
-    dead, *others = worker.pool()
-    worker.enqueue("die")
+def test_worker_replaces_whoever_of_its_pool_is_killed(hire: Callable[..., Worker]) -> None:
+    """And nobody else: one that waits for a job, one that is at it, the one that sweeps, all at once."""
+    worker = hire(workers=2)
+    worker.enqueue("stay")
     call = worker.answer()
+    pool = worker.pool()
+    for victim in pool:
+        victim.kill()
     assert call.last_words() == b""
-    assert call.pid == dead.pid
-    assert worker.do("report") != dead.pid
-    assert {*others} < {*worker.pool()}
+    assert worker.answer().let_go() == b"done"  # the job of the one that was at it
+    wait_until(lambda: len(worker.pool()) == 3)
+    assert not {*pool} & {*worker.pool()}
+    wait_until(lambda: not Job.objects.exists())
+
+
+def test_worker_buries_a_job_that_kills_each_who_takes_it(hire: Callable[..., Worker]) -> None:
+    worker = hire(workers=2)
+    worker.enqueue("die")
+    calls = [worker.answer() for _ in range(3)]
+    assert {call.last_words() for call in calls} == {b""}
+    assert len({call.pid for call in calls}) == 3
+    wait_until(Failure.objects.exists)
+    assert Failure.objects.get().result.startswith("gave up after 3 deliveries")
+    assert not Job.objects.exists()
+    worker.do("report")
 
 
 def test_worker_goes_on_beside_a_job_that_cannot_be_read(hire: Callable[..., Worker]) -> None:
@@ -157,23 +156,34 @@ def test_worker_goes_on_beside_a_job_that_cannot_be_read(hire: Callable[..., Wor
     worker = hire(workers=2)
     worker.enqueue("stay")
     call = worker.answer()
-    *_, pusher = worker.pool()
     worker.enqueue("report", Gone())
-    wait_until(lambda: not pusher.is_running())
-    worker.do("report")
+    worker.enqueue("report")
+    assert worker.answer().last_words() == b""
+    wait_until(Failure.objects.exists)
     assert call.let_go() == b"done"
+    wait_until(lambda: not Job.objects.exists())
+
+
+def test_worker_refuses_a_job_that_somebody_else_signed(hire: Callable[..., Worker]) -> None:
+    PostgresBroker("calls").enqueue("no package of ours")
+    worker = hire()
+    worker.do("report")
+    assert "job_refused" in worker.log.read_text()
 
 
 def test_worker_ends_jobs_at_their_time_limit(hire: Callable[..., Worker], tmp_path: Path) -> None:
-    """Those that heed it are acknowledged as failed, each of them; the last has to be killed."""
+    """Those that heed it are acknowledged as failed; the last has to be killed, whoever takes it."""
     worker = hire(workers=11)
     for job in ["stay"] * 10 + ["stay_deaf"]:
         worker.enqueue(job, timeout=1)
     for call in [worker.answer() for _ in range(11)]:
         assert call.last_words() == b""
         wait_until(lambda call=call: call.pid not in [process.pid for process in alive_with(tmp_path)])
-    wait_until(lambda: OrmQ.objects.count() == 1)  # the deaf one's: nobody knows what it did
-    assert ["maximum timeout" in failure.result for failure in Failure.objects.all()] == [True] * 10
+    for _ in range(2):
+        assert worker.answer().last_words() == b""
+    wait_until(lambda: not Job.objects.exists())
+    assert sum("maximum timeout" in failure.result for failure in Failure.objects.all()) == 10
+    assert Failure.objects.filter(name="").get().result.startswith("gave up")
     worker.do("report")
 
 
@@ -185,32 +195,49 @@ def test_worker_told_to_end_finishes_the_job_at_hand(
     worker = hire()
     worker.enqueue("stay")
     call = worker.answer()
-    *_, pusher = worker.pool()
+    *_, sweeper = worker.pool()
     os.killpg(worker.process.pid, number)
-    wait_until(lambda: not pusher.is_running())
+    wait_until(lambda: not sweeper.is_running())
     assert call.let_go() == b"done"
     assert worker.process.wait(LIMIT) == 0
-    assert not OrmQ.objects.exists()
+    assert not Job.objects.exists()
     assert not alive_with(tmp_path)
 
 
-@pytest.mark.parametrize("victim", ["command", "sentinel"])
-def test_worker_killed_leaves_nothing(hire: Callable[..., Worker], tmp_path: Path, victim: str) -> None:
+def test_worker_killed_leaves_no_process_and_loses_no_job(hire: Callable[..., Worker], tmp_path: Path) -> None:
     worker = hire()
     worker.enqueue("stay")
     call = worker.answer()
-    (psutil.Process(worker.process.pid) if victim == "command" else worker.sentinel).kill()
+    worker.process.kill()
     assert call.last_words() == b""
-    assert worker.process.wait(LIMIT) != 0
+    worker.process.wait(LIMIT)
     wait_until(lambda: not alive_with(tmp_path))
+    assert hire().answer().let_go() == b"done"
 
 
 def test_worker_outlasts_a_database_that_is_away(hire: Callable[..., Worker]) -> None:
+    """Nobody of it ends, one line says so, and what was at work meanwhile is done once more."""
+    worker = hire(workers=2)
+    worker.enqueue("stay")
+    call = worker.answer()
+    pool = worker.pool()
+    with away():
+        wait_until(lambda: "database_unreachable" in worker.log.read_text())
+        assert call.let_go() == b"done"
+    back = timezone.now()
+    assert worker.answer().let_go() == b"done"
+    wait_until(lambda: not Job.objects.exists())
+    worker.do("report")
+    wait_until(Heartbeat.objects.filter(name__endswith=f":{worker.process.pid}", beat__gt=back).exists)
+    assert worker.pool() == pool
+    assert worker.log.read_text().count("database_unreachable") == 1
+
+
+def test_worker_told_to_end_while_the_database_is_away_ends(hire: Callable[..., Worker]) -> None:
     worker = hire()
     with away():
-        wait_until(lambda: "sweep_round_failed" in worker.log.read_text())
-    back = timezone.now()
-    wait_until(Heartbeat.objects.filter(name__endswith=f":{worker.process.pid}", beat__gt=back).exists)
+        worker.process.terminate()
+        assert worker.process.wait(LIMIT) == 0
 
 
 @contextmanager

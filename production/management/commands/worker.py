@@ -1,57 +1,222 @@
-"""The worker: a django-q2 cluster that survives what the stock one does not, and the sweep's timer.
+"""The worker: processes that take jobs for themselves, one that sweeps, and this one, which only keeps them whole.
 
-Seen with `qcluster` 1.11: killed idle workers hang the cluster, a killed monitor acknowledges nothing again, a killed
-sentinel leaves working orphans, a SIGTERM to the group kills running jobs. Here every process dies with its parent, a
-pool process that is killed outside a job takes the whole pool along, and only this process heeds SIGTERM.
+A process of the pool runs django-q2's own worker function. Stock django-q2 hands it jobs through a pusher, two queues
+and a monitor; whoever was killed with a queue's lock in its hands hung all others. Here each asks the broker itself,
+no lock is shared that could be taken to the grave, and the job of a dead one is the next one's.
 """
 
 import argparse
 import ctypes
+import math
 import os
+import queue
 import signal
 import sys
 import time
-from multiprocessing import Process
-from types import FrameType
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.sharedctypes import RawValue
+from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from django.db import Error as DatabaseTrouble
 from django.db import OperationalError, close_old_connections, connection, connections
-from django_q import cluster
+from django_q.brokers import get_broker
+from django_q.conf import Conf
+from django_q.monitor import monitor
+from django_q.signing import BadSignature, SignedPackage
+from django_q.worker import worker
 
 from production import dispatch, sweep
 
 log = structlog.get_logger(__name__)
+fork = get_context("fork")
+Answer = TypeVar("Answer")
 PR_SET_PDEATHSIG = 1
-POOL_BROKEN = 70  # exit code of a sentinel that wants its whole pool replaced
-FAREWELL = 3.0  # seconds; who heeds its time limit still hands in its result, holding a queue's lock for a moment
+ENDING = (signal.SIGTERM, signal.SIGINT)
+LOOK = 0.25  # seconds between two looks at time limits
+BREATH = 1.0  # seconds from a process's start to the next one in its place, should it die before
+SWEEP_LIMIT = 300.0  # seconds after which a round of the sweep counts as hung
+RETRY = 0.25  # seconds between two tries to reach the database
+SAY = 5.0  # seconds between two lines that say that it is away
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+class Timer:
+    """A time limit that its process sets and the pool heeds: a moment in shared memory, without a lock.
+
+    To django-q2's worker function `value` is the seconds that are left; negative: no limit.
+    """
+
+    def __init__(self) -> None:
+        self._until = RawValue("d", math.inf)
+
+    @property
+    def value(self) -> float:
+        return -1 if math.isinf(self._until.value) else self._until.value - time.monotonic()
+
+    @value.setter
+    def value(self, seconds: float) -> None:
+        self._until.value = time.monotonic() + seconds if seconds >= 0 else math.inf
+
+    def get_lock(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    @property
+    def has_run_out(self) -> bool:
+        return time.monotonic() > float(self._until.value)
 
 
-class SafeSentinel(cluster.Sentinel):  # type: ignore[misc]
-    """Replaces the pool where stock django-q2 would go on with a broken one."""
+class Complaint:
+    """All processes of the pool share one breath to say that the database is away."""
+
+    def __init__(self) -> None:
+        self._said = RawValue("d", -math.inf)
+
+    def say(self, error: DatabaseTrouble) -> None:
+        if time.monotonic() - self._said.value > SAY:
+            self._said.value = time.monotonic()
+            log.warning("database_unreachable", reason=str(error).partition("\n")[0])
+
+
+class Line:
+    """What django-q2's worker function takes for its two queues: jobs come from the broker, results go to it.
+
+    While the database is away it waits; `stop` ends the waiting.
+    """
+
+    def __init__(self, stop: Connection, timer: Timer, complaint: Complaint) -> None:
+        self.broker = get_broker()
+        self.broker.beside = [stop]
+        self.stop, self.timer, self.complaint = stop, timer, complaint
+
+    def get(self) -> dict[str, Any] | str:
+        while not self.stop.poll():
+            for ack_id, package in self._patiently(self.broker.dequeue) or ():
+                try:
+                    return {**SignedPackage.loads(package), "cluster": Conf.CLUSTER_NAME, "ack_id": ack_id}
+                except BadSignature:
+                    log.exception("job_refused", job=ack_id)  # enqueued before SECRET_KEY changed
+                    self.broker.fail(ack_id)
+        return "STOP"
+
+    def put(self, done: dict[str, Any]) -> None:
+        self.timer.value = -1  # a database that is away is no reason to kill the one who waits for it
+        self._patiently(self.broker.ping)
+        self._patiently(lambda: self._settle(done.copy()))
+
+    def _settle(self, done: dict[str, Any]) -> None:
+        """Save a failure and acknowledge, as the stock monitor does."""
+        results: queue.SimpleQueue[object] = queue.SimpleQueue()
+        results.put(done)
+        results.put("STOP")
+        monitor(results, self.broker)
+
+    def _patiently(self, act: Callable[[], Answer]) -> Answer | None:
+        """What `act` answers once the database does; None where the pool is to end before."""
+        while True:
+            try:
+                return act()
+            except DatabaseTrouble as error:
+                self.complaint.say(error)
+                connections.close_all()
+                if self.stop.poll(RETRY):
+                    return None
+
+
+class Seat:
+    """A place in the pool: somebody sits in it until the pool ends."""
+
+    def __init__(self, sit: Callable[[Timer], None]) -> None:
+        self.sit, self.timer = sit, Timer()
+        self.begun = -math.inf
+        self.process = fork.Process(target=sit)  # not started yet
 
     def start(self) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # inherited by the pool: a group-wide SIGTERM ends no job
-        super().start()
+        self.timer.value = -1
+        self.begun = time.monotonic()
+        self.process = fork.Process(target=self.sit, args=[self.timer])
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the child ignores them
+        self.process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
-    def reincarnate(self, process: Process) -> None:
-        timer = getattr(process, "timer", None)  # pusher and monitor have none
-        if (process.exitcode or 0) < 0 and (timer is None or timer.value == -1):
-            # It may have been killed with a queue's lock in its hands, and then the pool hangs for good.
-            log.critical("worker_pool_broken", pid=process.pid, exit=process.exitcode)
-            os._exit(POOL_BROKEN)
-        if timer and timer.value == 0:  # timed out
-            process.join(FAREWELL)
-            process.kill()  # deaf to SIGTERM, and to its time limit
-        super().reincarnate(process)
+    @property
+    def is_taken(self) -> bool:
+        return self.process.pid is not None and self.process.is_alive()
+
+    @property
+    def may_start(self) -> bool:
+        return self.process.exitcode == 0 or time.monotonic() - self.begun > BREATH
+
+
+class Pool:
+    """The processes of one cluster, each replaced as soon as it is gone; this one touches no database.
+
+    Whoever holds the reading end of a pipe whose writing end only the pool has, learns of its end however it comes.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.beat = dispatch.holder()
+        self.complaint = Complaint()
+        self.stop, self._open = Pipe(duplex=False)
+        self.seats = [*(Seat(self._work) for _ in range(Conf.WORKERS)), Seat(self._sweep)]
+
+    def run(self) -> None:
+        for number in ENDING:
+            signal.signal(number, lambda signum, frame: self._open.close())
+        try:
+            while self._keep_whole():
+                wait([seat.process.sentinel for seat in self.seats if seat.is_taken], LOOK)
+        finally:
+            self._open.close()
+
+    def _keep_whole(self) -> bool:
+        """False when all are gone that were to go."""
+        for seat in self.seats:
+            if seat.is_taken:
+                if seat.timer.has_run_out:
+                    seat.process.kill()  # deaf to its time limit
+            elif not self._open.closed and seat.may_start:
+                if seat.process.exitcode:
+                    log.warning("worker_replaced", cluster=self.name, pid=seat.process.pid, exit=seat.process.exitcode)
+                seat.start()
+        return not self._open.closed or any(seat.is_taken for seat in self.seats)
+
+    def _begin(self) -> None:
+        """In the child: die with the parent, hear its end, ignore what a terminal tells the whole group."""
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        self._open.close()
+
+    def _work(self, timer: Timer) -> None:
+        self._begin()
+        line = Line(self.stop, timer, self.complaint)
+        worker(line, line, timer, Conf.TIMEOUT)
+
+    def _sweep(self, timer: Timer) -> None:
+        self._begin()
+        while True:
+            timer.value = SWEEP_LIMIT
+            self._sweep_once()
+            if self.stop.poll(settings.SWEEP_SECONDS):
+                return
+
+    def _sweep_once(self) -> None:
+        """A database that is away for a moment ends no worker: the next round finds everything still there."""
+        try:
+            close_old_connections()
+            sweep.beat(self.beat, self.name)
+            sweep.tick()
+        except DatabaseTrouble as error:
+            self.complaint.say(error)
+            connections.close_all()
 
 
 class Command(BaseCommand):
@@ -64,12 +229,10 @@ class Command(BaseCommand):
         name = options["cluster"]
         if os.environ.get("Q_CLUSTER_NAME") != name:  # django-q2 reads it while it is imported
             os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"Q_CLUSTER_NAME": name})  # noqa: S606
-        os.register_at_fork(after_in_child=_die_with_parent)
         _reach_database()
-        cluster.Sentinel = SafeSentinel
-        while (code := _run_pool(name)) == POOL_BROKEN:
-            log.warning("worker_pool_restarted", cluster=name)
-        sys.exit(code)
+        connections.close_all()  # nothing that was opened here may be shared across the fork
+        log.info("worker_cluster_started", cluster=name, pid=os.getpid())
+        Pool(name).run()
 
 
 def _reach_database() -> None:
@@ -78,36 +241,3 @@ def _reach_database() -> None:
     except OperationalError as error:
         why = str(error).splitlines()[0]
         raise CommandError(f"The database can't be reached: {why}. Start it, or mend DATABASE_URL.") from error
-
-
-def _run_pool(name: str) -> int:
-    """Run one pool until it stops. 0: it was asked to; else the sentinel's exit code."""
-    connections.close_all()  # nothing that was opened here may be shared across the fork
-    pool = cluster.Cluster()
-    pool.start()
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        if pool.stop_event:
-            pool.stop_event.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    log.info("worker_cluster_started", cluster=name, pid=os.getpid())
-    due = 0.0
-    while pool.sentinel.is_alive():
-        pool.sentinel.join(0.2)
-        if time.monotonic() >= due:
-            _sweep(name)
-            due = time.monotonic() + settings.SWEEP_SECONDS
-    return int(pool.sentinel.exitcode or 0)
-
-
-def _sweep(name: str) -> None:
-    """A database that is away for a moment ends no worker: the next round finds everything still there."""
-    try:
-        close_old_connections()
-        sweep.beat(dispatch.holder(), name)
-        sweep.tick()
-    except DatabaseTrouble as error:
-        log.warning("sweep_round_failed", reason=str(error))
-        connections.close_all()
