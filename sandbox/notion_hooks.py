@@ -86,6 +86,8 @@ def _deliver(sandbox: Sandbox, errand: Document) -> float | None:
     body = {**event, "subscription_id": kept["id"], "attempt_number": attempt}
     raw = json.dumps(body, separators=(",", ":")).encode()
     signed = {"X-Notion-Signature": signature(kept["verification_token"], raw)}
+    if sandbox.faults.take("notion", "webhook", event["type"], frozenset({"drop"})):
+        return None  # lost for good, as may happen
     copies = 2 if sandbox.faults.take("notion", "webhook", event["type"], frozenset({"duplicate"})) else 1
     status = [_post(kept["url"], raw, signed) for _ in range(copies)][-1]
     _book(sandbox, "webhook", event["id"], status, f"{event['type']} {event['entity']['id']} attempt {attempt}")
