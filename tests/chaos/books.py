@@ -11,7 +11,7 @@ KEPT = 500  # characters of a prompt that the books keep
 
 
 def count(scene: Scene, sandbox: SandboxClient) -> dict[str, Any]:
-    """Every field that must be 0 and is not names a loss: tasks_lost, paid_twice, uploaded_twice, stuck, claims_left."""
+    """What was lost, paid or uploaded twice, and left behind; and what was spent by our ledger and by their books."""
     from production.models import LedgerEntry, Take
     from production.stages import Status
 
@@ -31,7 +31,7 @@ def count(scene: Scene, sandbox: SandboxClient) -> dict[str, Any]:
         "written_off_usd": float(lines.filter(state="written_off").total()),
         "spent_usd": float(lines.total()),
         "books_usd": round(sandbox.spent_usd(), 4),
-        "attempts": {kind: n for kind, n in Counter(lines.values_list("state", flat=True)).items()},
+        "attempts": dict(Counter(lines.values_list("state", flat=True)).items()),
     }
 
 
