@@ -1,6 +1,6 @@
 """The queues that ours is measured beside, each set up as its manual says.
 
-`python -m benchmarks.peers procrastinate|pgqueuer DATABASE_URL` is one worker process of it.
+`python -m benchmarks.peers NAME DATABASE_URL` is one worker process of it.
 """
 
 import asyncio
@@ -60,6 +60,7 @@ class Pgqueuer:
     """Its default: ten jobs fetched at once over asyncpg; a done one moves to its log table."""
 
     left = "SELECT count(*) FROM pgqueuer"
+    batch = 10
 
     def __init__(self, url: str) -> None:
         asyncio.run(_install(url))
@@ -76,8 +77,8 @@ class Pgqueuer:
     def close(self) -> None:
         self.connection.close()
 
-    @staticmethod
-    async def work(url: str) -> None:
+    @classmethod
+    async def work(cls, url: str) -> None:
         queuer = PgQueuer.from_asyncpg_connection(await asyncpg.connect(url))
 
         @queuer.entrypoint("strike")
@@ -88,10 +89,20 @@ class Pgqueuer:
         async def do_nothing(job: Job) -> None:
             bell.do_nothing(*_arguments(job))
 
-        await queuer.run()
+        await queuer.run(batch_size=cls.batch)
 
 
-PEERS: dict[str, type[Procrastinate | Pgqueuer]] = {"procrastinate": Procrastinate, "pgqueuer": Pgqueuer}
+class PgqueuerSingly(Pgqueuer):
+    """One job in hand a process, as ours."""
+
+    batch = 1
+
+
+PEERS: dict[str, type[Procrastinate | Pgqueuer]] = {
+    "procrastinate": Procrastinate,
+    "pgqueuer": Pgqueuer,
+    "pgqueuer_singly": PgqueuerSingly,
+}
 
 
 def _keywords(numbers: Sequence[int]) -> list[JSONDict]:

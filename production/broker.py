@@ -64,7 +64,6 @@ UPDATE production_job SET holder = NULL WHERE id = ANY (ARRAY(
 SESSION = """
 SET synchronous_commit = off; SET enable_seqscan = off;
 SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"""
-PATIENCE: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 20, "tcp_user_timeout": 20_000}
 OF_DJANGO = {"context", "cursor_factory", "prepare_threshold", "server_side_binding"}
 
 
@@ -188,10 +187,10 @@ class PostgresBroker(Broker):  # type: ignore[misc]
 
 
 def _connect() -> psycopg.Connection:
-    if settings.LISTEN_DATABASE_URL:
-        return psycopg.connect(settings.LISTEN_DATABASE_URL, autocommit=True, **PATIENCE)
-    address: dict[str, Any] = {k: v for k, v in connection.get_connection_params().items() if k not in OF_DJANGO}
-    return psycopg.connect(**PATIENCE | address, autocommit=True)
+    address: dict[str, Any] = {"conninfo": settings.LISTEN_DATABASE_URL, **settings.DATABASE_PATIENCE}
+    if not settings.LISTEN_DATABASE_URL:
+        address = {key: value for key, value in connection.get_connection_params().items() if key not in OF_DJANGO}
+    return psycopg.connect(**address, autocommit=True)
 
 
 def _bury(pk: int) -> None:

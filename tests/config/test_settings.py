@@ -52,6 +52,21 @@ def test_settings_refuse_to_start_naming_every_missing_secret():
     assert "Not starting: set SECRET_KEY, ENCRYPTION_KEY, DATABASE_URL (or the same name with _FILE)" in last
 
 
+def test_settings_refuse_a_broker_there_is_not(read):
+    with pytest.raises(ImproperlyConfigured, match="QUEUE_BROKER is redis, neither postgres nor orm"):
+        read(QUEUE_BROKER="redis")
+
+
+def test_settings_leave_the_queue_to_django_q2_where_asked(read):
+    assert read().Q_CLUSTER["broker_class"] == "production.broker.PostgresBroker"
+    assert read(QUEUE_BROKER="orm").Q_CLUSTER["broker_class"] is None
+
+
+def test_settings_add_to_the_options_of_the_database_address(read):
+    options = read(DATABASE_URL=GOOD["DATABASE_URL"] + "?connect_timeout=1").DATABASES["default"]["OPTIONS"]
+    assert (int(options["connect_timeout"]), options["tcp_user_timeout"]) == (1, 20_000)
+
+
 @pytest.mark.parametrize("name", sorted(GOOD))
 def test_settings_refuse_an_empty_secret(read, name):
     with pytest.raises(ImproperlyConfigured, match=rf"set {name} \(or"):

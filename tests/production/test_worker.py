@@ -15,7 +15,8 @@ import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
-from django_q.models import Failure
+from django_q.brokers.orm import ORM
+from django_q.models import Failure, OrmQ
 from django_q.tasks import async_task
 
 from production.broker import PostgresBroker, in_line
@@ -117,6 +118,13 @@ def test_worker_does_the_jobs_of_its_cluster_only(hire: Callable[..., Worker]) -
     wait_until(lambda: Job.objects.count() == 1)
     assert in_line("calls") == 1
     assert Heartbeat.objects.alive().get().cluster == "cpu"
+
+
+def test_worker_works_for_the_stock_broker_too(hire: Callable[..., Worker]) -> None:
+    worker = hire(QUEUE_BROKER="orm")
+    worker.enqueue("report", broker=ORM("calls"))
+    assert worker.answer().last_words() == b""
+    wait_until(lambda: not OrmQ.objects.exists())
 
 
 def test_worker_replaces_whoever_of_its_pool_is_killed(hire: Callable[..., Worker]) -> None:

@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import RawValue
+from types import FrameType
 from typing import Any, TypeVar
 
 import structlog
@@ -38,7 +39,7 @@ fork = get_context("fork")
 Answer = TypeVar("Answer")
 PR_SET_PDEATHSIG = 1
 ENDING = (signal.SIGTERM, signal.SIGINT)
-LOOK = 0.25  # seconds between two looks at time limits
+LOOK = 0.2  # seconds between two looks at time limits, and at whether to end
 BREATH = 1.0  # seconds from a process's start to the next one in its place, should it die before
 SWEEP_LIMIT = 300.0  # seconds after which a round of the sweep counts as hung
 RETRY = 0.25  # seconds between two tries to reach the database
@@ -105,7 +106,8 @@ class Line:
 
     def put(self, done: dict[str, Any]) -> None:
         self.timer.value = -1  # a database that is away is no reason to kill the one who waits for it
-        self._patiently(self.broker.ping)
+        if not done["success"]:
+            self._patiently(self.broker.ping)  # what the stock monitor can't save, it forgets
         self._patiently(lambda: self._settle(done.copy()))
 
     def _settle(self, done: dict[str, Any]) -> None:
@@ -162,29 +164,35 @@ class Pool:
         self.name = name
         self.beat = dispatch.holder()
         self.complaint = Complaint()
+        self.is_ending = False
         self.stop, self._open = Pipe(duplex=False)
         self.seats = [*(Seat(self._work) for _ in range(Conf.WORKERS)), Seat(self._sweep)]
 
     def run(self) -> None:
         for number in ENDING:
-            signal.signal(number, lambda signum, frame: self._open.close())
+            signal.signal(number, self._heed)
         try:
             while self._keep_whole():
                 wait([seat.process.sentinel for seat in self.seats if seat.is_taken], LOOK)
         finally:
             self._open.close()
 
+    def _heed(self, signum: int, frame: FrameType | None) -> None:
+        self.is_ending = True
+
     def _keep_whole(self) -> bool:
         """False when all are gone that were to go."""
+        if self.is_ending:
+            self._open.close()
         for seat in self.seats:
             if seat.is_taken:
                 if seat.timer.has_run_out:
                     seat.process.kill()  # deaf to its time limit
-            elif not self._open.closed and seat.may_start:
+            elif not self.is_ending and seat.may_start:
                 if seat.process.exitcode:
                     log.warning("worker_replaced", cluster=self.name, pid=seat.process.pid, exit=seat.process.exitcode)
                 seat.start()
-        return not self._open.closed or any(seat.is_taken for seat in self.seats)
+        return not self.is_ending or any(seat.is_taken for seat in self.seats)
 
     def _begin(self) -> None:
         """In the child: die with the parent, hear its end, ignore what a terminal tells the whole group."""
