@@ -79,8 +79,12 @@ VENDORS = (
         },
     ),
     Vendor("Slack", ("SLACK_WEBHOOK_URL",), {}),
+    Vendor("Discord", ("DISCORD_WEBHOOK_URL",), {}),
 )
-ADDRESSES = frozenset(name for vendor in VENDORS for name in vendor.addresses) | {"SLACK_WEBHOOK_URL"}
+ADDRESSES = frozenset(name for vendor in VENDORS for name in vendor.addresses) | {
+    "SLACK_WEBHOOK_URL",
+    "DISCORD_WEBHOOK_URL",
+}
 
 
 def rehearsal(addresses: Mapping[str, str], **extra: str) -> Environment:

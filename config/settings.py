@@ -191,6 +191,7 @@ UNKNOWN_LIMIT = seconds("UNKNOWN_LIMIT_SECONDS", default=1200)
 RETRY_MINUTES = tuple(env.list("RETRY_MINUTES", cast=float, default=[1, 5, 15, 60]))
 BATCH = env.int("BATCH", default=16)
 UNDO = seconds("UNDO_SECONDS", default=10)
+ALERT_GATHER = seconds("ALERT_GATHER_SECONDS", default=10)
 
 # ---------------------------------------------------------------- vendors
 NOTION_API_KEY = env.str("NOTION_API_KEY", default="")
@@ -203,6 +204,10 @@ GOOGLE_CLIENT_ID = env.str("GOOGLE_CLIENT_ID", default="")
 GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET", default="")
 API_TOKEN = env.str("API_TOKEN", default="")
 SLACK_WEBHOOK_URL = env.str("SLACK_WEBHOOK_URL", default="")
+DISCORD_WEBHOOK_URL = env.str("DISCORD_WEBHOOK_URL", default="")
+ALERT_EMAIL = env.list("ALERT_EMAIL", default=[])
+globals().update(env.email_url("EMAIL_URL", default="dummymail://"))
+EMAIL_TIMEOUT = 10
 
 # Each vendor's own address. Whatever came from another one is marked as simulated and never published for real.
 OWN_ADDRESSES = {name: address for vendor in VENDORS for name, address in vendor.addresses.items()}

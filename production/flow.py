@@ -170,17 +170,22 @@ def _end(task: Task, stage: Stage, needs: list[Need], ours: list[Take]) -> None:
     wanted = {(need.piece.kind, need.position) for need in needs}
     broken = [take for take in ours if take.state == State.FAILED and (take.kind, take.position) in wanted]
     if broken:
-        fail(task, stage, f"{len(broken)} of {len(needs)} pieces failed: {broken[0].name}: {broken[0].error}")
+        first = broken[0]
+        own = task if first.error_kind == Kind.REFUSED else None
+        cause = alerts.cause_of(stage.name, first.error, kind=first.error_kind, lane=first.lane_id, task=own)
+        fail(task, stage, f"{len(broken)} of {len(needs)} pieces failed: {first.name}: {first.error}", cause)
     elif needs and all(need.recipe for need in needs):
         _finish(task, stage)
     else:
-        fail(task, stage, "Nothing is left to do and yet pieces are missing; send it back to an earlier stage")
+        reason = "Nothing is left to do and yet pieces are missing; send it back to an earlier stage"
+        fail(task, stage, reason, alerts.cause_of(stage.name, reason))
 
 
-def fail(task: Task, stage: Stage, reason: str) -> None:
-    """To the stage's error status, with an alarm; a retry begins here again."""
+def fail(task: Task, stage: Stage, reason: str, cause: str) -> None:
+    """To the stage's error status, with an alarm of this cause; a retry begins here again."""
     lifecycle.move(task, Verb.FAIL, by=SYSTEM, stage=stage, reason=f"{reason}. It waits for you: retry or redo.")
-    alerts.raise_alarm(task, f"“{task}” stopped in {stage.title}: {reason}")
+    message = f"“{task}” stopped in {stage.title}: {reason}. It waits for you: retry or redo."
+    alerts.raise_alarm(message, cause=cause, task=task, stage=stage.name)
     slot_is_free(task)
 
 
@@ -275,6 +280,7 @@ def _close_lane(take: Take, trouble: Trouble, until: dt.datetime) -> dt.datetime
     if take.channel.tokens.filter(name__in=take.piece.secrets).exists():
         return until
     providers.close(take.lane_id, until, trouble.message)
+    alerts.raise_alarm(f"Lane {take.lane_id} has used up its quota: {trouble.message}", cause=f"quota:{take.lane_id}")
     return timezone.now()
 
 

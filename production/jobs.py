@@ -59,8 +59,8 @@ def tell(task_id: int) -> None:
     outbox.tell(task_id)
 
 
-def deliver(alert_id: int) -> None:
-    alerts.deliver(alert_id)
+def deliver(delivery_id: int) -> None:
+    alerts.deliver(delivery_id)
 
 
 def _heed(take: Take, said: dict[str, object]) -> None:

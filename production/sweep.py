@@ -29,7 +29,7 @@ WHERE locktype = 'advisory' AND objid = %s AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 IDLE = dt.timedelta(seconds=30)  # a running task without a live take for so long has missed its end
-TELL, DELIVER = "production.jobs.tell", "production.jobs.deliver"
+TELL = "production.jobs.tell"
 MOST_QUEUED = 200  # jobs in line beyond which the sweep adds none: it rings again what may be in line already
 STALE_JOB = dt.timedelta(hours=1)
 
@@ -64,7 +64,7 @@ def _watch(cursor: CursorWrapper) -> None:
 
 
 def _round() -> None:
-    for act in (_ring_lanes, _move_tasks, _flag_stuck, _ring_again, _tidy):
+    for act in (_ring_lanes, _move_tasks, _flag_stuck, _alert, _ring_again, _tidy):
         act()
     Heartbeat.objects.update_or_create(name=SWEEP, defaults={"beat": timezone.now(), "cluster": SWEEP})
 
@@ -91,8 +91,28 @@ def _flag_stuck() -> None:
             _apart(_flag, task)
 
 
+def _alert() -> None:
+    """What gathered is told, what is over is closed; a lane whose quota is back, or that runs out of disk, too."""
+    _apart(_watch_lanes)
+    _apart(_watch_disk)
+    _apart(alerts.close_what_is_over)
+    _apart(alerts.tell_what_is_due)
+
+
+def _watch_lanes() -> None:
+    for lane in Provider.objects.filter(Q(closed_until=None) | Q(closed_until__lte=timezone.now())):
+        alerts.resume(f"quota:{lane.pk}", f"Resumed: lane {lane.pk} is open again")
+
+
+def _watch_disk() -> None:
+    if workspace.is_full():
+        alerts.raise_alarm("The disk is nearly full: nothing new begins", cause="disk")
+    else:
+        alerts.resume("disk", "Resumed: there is room on the disk again")
+
+
 def _ring_again() -> None:
-    for job, due in ((intake.JOB, intake.due()), (TELL, outbox.due()), (DELIVER, alerts.due())):
+    for job, due in ((intake.JOB, intake.due()), (TELL, outbox.due()), (alerts.JOB, alerts.due())):
         for row in due[: _room()]:
             ring(job, row)
 
@@ -114,7 +134,9 @@ def _with_waiting_tasks() -> list[int]:
 def _flag(task: Task) -> None:
     """Said once: the flag goes with the next move."""
     if Task.objects.filter(pk=task.pk, status=task.status, stuck_since=None).update(stuck_since=timezone.now()):
-        alerts.raise_alarm(task, f"“{task}” is stuck in {task.get_status_display()}: {explain.why(task)}")
+        stage = RUNNING[Status(task.status)].name
+        message = f"“{task}” is stuck in {task.get_status_display()}: {explain.why(task)}"
+        alerts.raise_alarm(message, cause=f"stuck:{task.pk}:{stage}", task=task, stage=stage)
         log.warning("sweep_task_stuck", task=task.pk, channel=task.channel.slug, status=task.status)
 
 

@@ -11,7 +11,9 @@ from sandbox.desk import Sandbox, VendorError, json_object, to_response
 from sandbox.faults import KINDS, read_fault
 from sandbox.notion_hooks import PERSON
 
-VENDORS = frozenset({"notion", "gemini", "kie", "kie-upload", "catbox", "elevenlabs", "google", "youtube", "slack"})
+VENDORS = frozenset(
+    {"notion", "gemini", "kie", "kie-upload", "catbox", "elevenlabs", "google", "youtube", "slack", "discord"}
+)
 
 
 def app(sandbox: Sandbox) -> Flask:

@@ -15,7 +15,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 from werkzeug.wsgi import LimitedStream
 
-from sandbox import catbox, control, elevenlabs, gemini, google, kie, notion, slack, youtube
+from sandbox import catbox, control, discord, elevenlabs, gemini, google, kie, notion, slack, youtube
 from sandbox.books import Books
 from sandbox.desk import HANG_UP, Sandbox
 from sandbox.errands import Errands
@@ -36,6 +36,7 @@ VENDORS = {
     "GOOGLE_TOKEN_URL": (google.app, "/token"),
     "YOUTUBE_BASE_URL": (youtube.app, "/"),
     "SLACK_WEBHOOK_URL": (slack.app, "/services/T0SANDBOX/B0SANDBOX/sandbox-hook"),
+    "DISCORD_WEBHOOK_URL": (discord.app, "/api/webhooks/1/sandbox-hook"),
     "SANDBOX_CONTROL_URL": (control.app, ""),
 }
 

@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from production.admin import lanes, notion, operations, people, tasks
+from production.admin import alerts, lanes, notion, operations, people, tasks
 
 admin.site.index_title = "Overview"
 
-__all__ = ["lanes", "notion", "operations", "people", "tasks"]
+__all__ = ["alerts", "lanes", "notion", "operations", "people", "tasks"]

@@ -1,4 +1,4 @@
-"""History, alerts, workers, and what the queue could not do. All of it is read only."""
+"""History, workers, and what the queue could not do. All of it is read only."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from production.admin.base import LookOnlyAdmin, ago, moment, pill, task_link
-from production.models import Alert, Heartbeat, StatusChange
+from production.admin.base import LookOnlyAdmin, moment, pill, task_link
+from production.models import Heartbeat, StatusChange
 
 # The schedule's own page lets its users run any function; jobs are only doorbells, the rows above are the truth.
 for model in (Schedule, Success, OrmQ, Failure):
@@ -32,23 +32,6 @@ class StatusChangeAdmin(LookOnlyAdmin):
     def move(self, change: StatusChange) -> SafeString | str:
         text = change.verb if change.before == change.after else str(change)
         return pill("error", text) if change.is_error else text
-
-
-@admin.register(Alert)
-class AlertAdmin(LookOnlyAdmin):
-    list_display = ("when", "urgency", "channel", "message", "fate")
-    list_filter = ("level", "channel")
-    list_select_related = ("channel", "task")
-
-    when = moment("created", "When")
-
-    @admin.display(description="Level", ordering="level")
-    def urgency(self, alert: Alert) -> SafeString:
-        return pill("error" if alert.level == Alert.Level.ERROR else "done", alert.get_level_display())
-
-    @admin.display(description="Delivered")
-    def fate(self, alert: Alert) -> SafeString | str:
-        return ago(alert.delivered) if alert.delivered else alert.trouble or "on its way"
 
 
 @admin.register(Heartbeat)

@@ -1,10 +1,11 @@
 """The rows that are the truth; the queue only rings."""
 
+from production.models.alerts import Alert, Delivery
 from production.models.job import Job
 from production.models.lane import Provider, Turn
 from production.models.money import Cap, LedgerEntry, Meter, Tally
 from production.models.notion import NotionBoard, NotionEvent
-from production.models.operations import SWEEP, Alert, Heartbeat, UsualTime
+from production.models.operations import SWEEP, Heartbeat, UsualTime
 from production.models.take import IN_FLIGHT, LIVE, Take
 from production.models.task import Approval, Asset, Clip, Priority, StatusChange, Task
 
@@ -17,6 +18,7 @@ __all__ = [
     "Asset",
     "Cap",
     "Clip",
+    "Delivery",
     "Heartbeat",
     "Job",
     "LedgerEntry",

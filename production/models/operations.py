@@ -1,39 +1,9 @@
-"""What operators are told, and who is at work."""
+"""Who is at work, and how long work usually takes."""
 
 import datetime as dt
 
 from django.db import models
-from django.db.models import Q
 from django.utils import timezone
-
-from channels_app.models import Channel
-from production.models.task import Task
-
-
-class Alert(models.Model):
-    """A message to the operators, written with what caused it and delivered afterwards."""
-
-    class Level(models.TextChoices):
-        ERROR = "error", "Error"
-        INFO = "info", "Info"
-
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, null=True, related_name="alerts")
-    level = models.CharField(max_length=6, choices=Level.choices, default=Level.ERROR)
-    message = models.TextField()
-    tries = models.PositiveSmallIntegerField(default=0)
-    due_at = models.DateTimeField(null=True, default=timezone.now, help_text="Empty: delivered or given up.")
-    delivered = models.DateTimeField(null=True)
-    trouble = models.CharField(max_length=300, blank=True)
-    created = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="alert_due")]
-
-    def __str__(self) -> str:
-        return self.message
-
 
 SWEEP = "sweep"  # the name of the heartbeat that each round of the sweep leaves
 SILENT = dt.timedelta(seconds=30)  # without a beat: fifteen rounds of the sweep

@@ -8,7 +8,7 @@ from config.environment import VENDORS
 from production.management.commands.docs import Setting, read_settings
 from tests import ROOT
 
-READERS = {"secret", "seconds", "str", "int", "float", "bool", "list"}
+READERS = {"secret", "seconds", "str", "int", "float", "bool", "list", "email_url"}
 BY_SCRIPTS = {"SCRIPTS_ENV_FILE"}  # handed through to the scripts, which read it themselves
 
 

@@ -38,7 +38,7 @@ def busy_house() -> Channel:
     NotionBoard.objects.create(active_token=SECRETS[3], pending_token="pending-of-notion")
     Upload.objects.create(take=upload, task=task, film=film, size=film.size, privacy="private", session_uri=SECRETS[4])
     NotionEvent.objects.create(event_id="1", type="page.created")
-    Alert.objects.create(channel=channel, task=task, message="It stopped")
+    Alert.objects.create(channel=channel, cause="c", message="It stopped").tasks.add(task)
     Heartbeat.objects.create(name="host:1", cluster="calls")
     Cap.objects.create(meter="channel_day", channel=channel, usd=50)
     Group.objects.create(name="Reviewers")

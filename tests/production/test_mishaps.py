@@ -188,7 +188,7 @@ def test_error_of_ours_is_said_and_stops_the_stage_once(monkeypatch: pytest.Monk
     jobs.work("upload")
     assert fresh(task).status == Status.UPLOAD_ERROR
     assert "KeyError" in task.takes.get(kind="upload").error
-    assert Alert.objects.filter(task=task).count() == 1
+    assert Alert.objects.filter(tasks=task).count() == 1
 
 
 def test_result_that_the_database_refuses_is_trouble_not_a_loop():

@@ -12,10 +12,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import Settings
 
-from production import alerts, checks, decisions, flow, jobs, providers, recipes, sweep, takes, workspace
-from production.models import Alert, Heartbeat, Job, NotionEvent, Provider, Take, Task
+from production import checks, decisions, flow, providers, recipes, sweep, takes, workspace
+from production.models import Alert, Delivery, Heartbeat, Job, NotionEvent, Provider, Take, Task
 from production.stages import PIECE, STAGE, Status
-from sandbox.client import SandboxClient
 from tests.factories import (
     claim,
     make_production,
@@ -26,67 +25,10 @@ from tests.factories import (
 from tests.production.beside import many
 from tests.production.scripts import Scripts
 from tests.rings import Ring, rings
-from tests.vendor import answering
 
 pytestmark = pytest.mark.django_db
 State = Take.State
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
-
-
-# ---------------------------------------------------------------- alerts
-
-
-@pytest.fixture
-def alert() -> Alert:
-    alerts.raise_alarm(make_task(Status.QUEUED), "“Bees” stopped <here> & now")
-    return Alert.objects.get()
-
-
-def test_deliver_tells_slack(vendors: SandboxClient, alert, settings: Settings):
-    settings.PUBLIC_URL = "https://studio.example"
-    jobs.deliver(alert.pk)
-    alert.refresh_from_db()
-    assert alert.delivered
-    assert (alert.due_at, alert.trouble, alerts.due()) == (None, "", [])
-    text = vendors.calls("slack")[-1]["text"]
-    assert text.startswith(f"🔴 *ERROR* {alert.channel}: “Bees” stopped &lt;here&gt; &amp; now")
-    assert text.endswith(f"https://studio.example/admin/production/task/{alert.task_id}/review/")
-    before = len(vendors.calls("slack"))
-    jobs.deliver(alert.pk)
-    assert len(vendors.calls("slack")) == before
-
-
-def test_deliver_tries_again_and_gives_up(alert, settings: Settings):
-    with answering(500, b"no_service") as (address, met):
-        settings.SLACK_WEBHOOK_URL = address
-        for number in range(1, alerts.TRIES + 1):
-            Alert.objects.update(due_at=timezone.now())
-            alerts.deliver(alert.pk)
-            alert.refresh_from_db()
-            assert alert.tries == number
-    assert len(met) == alerts.TRIES
-    assert (alert.delivered, alert.due_at, alert.trouble) == (None, None, "Slack answered 500: no_service")
-
-
-def test_deliver_where_slack_is_down(alert, settings: Settings, dead_address: str):
-    settings.SLACK_WEBHOOK_URL = dead_address
-    alerts.deliver(alert.pk)
-    alert.refresh_from_db()
-    assert alert.trouble == "Slack did not answer (ConnectionError)"
-    assert 20 < (alert.due_at - timezone.now()).total_seconds() <= 30
-
-
-def test_deliver_without_a_webhook_stays_in_the_admin(alert, settings: Settings):
-    settings.SLACK_WEBHOOK_URL = ""
-    alerts.deliver(alert.pk)
-    alert.refresh_from_db()
-    assert (alert.due_at, alert.delivered, alert.trouble) == (None, None, "no SLACK_WEBHOOK_URL is set")
-    assert str(alert).startswith("“Bees”")
-
-
-def test_payload_fits_slack(alert):
-    alert.message = "&" * 5000
-    assert len(alerts.payload(alert)["text"]) < 3000
 
 
 # ---------------------------------------------------------------- health
@@ -158,11 +100,12 @@ def test_tick_rings_for_orphans_and_renders(tick):
 def test_tick_starts_waiting_tasks_and_rings_for_rows(tick):
     task = make_task(Status.QUEUED)
     event = NotionEvent.objects.create(event_id="e", type="x")
-    alerts.raise_alarm(task, "x")
+    alert = Alert.objects.create(cause="x", message="x")
+    delivery = Delivery.objects.create(alert=alert, transport="slack", text="x")
     assert tick() >= {
         ("production.jobs.take_in", (event.pk,)),
         ("production.jobs.tell", (task.pk,)),
-        ("production.jobs.deliver", (Alert.objects.get().pk,)),
+        ("production.jobs.deliver", (delivery.pk,)),
         ("production.jobs.work", ("planning",)),
     }
     task.refresh_from_db()

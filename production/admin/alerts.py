@@ -1,0 +1,58 @@
+"""Alerts: open causes first, whom they concern, and whether operators have heard of them."""
+
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from production.admin.base import LookOnlyAdmin, ago, moment, pill, task_link
+from production.models import Alert, Delivery
+
+NAMED = 5  # tasks in a row of the list
+
+
+@admin.register(Alert)
+class AlertAdmin(LookOnlyAdmin):
+    list_display = ("urgency", "message", "concerned", "when", "heard", "over")
+    list_filter = ("level", "channel", ("closed", admin.EmptyFieldListFilter))
+    search_fields = ("message", "cause")
+    fields = ("message", "cause", "stage", "channel", "concerned", "created", "told", "closed", "heard")
+    readonly_fields = ("concerned", "heard")
+
+    when = moment("created", "Since")
+    over = moment("closed", "Resumed")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
+        found: QuerySet[Alert] = super().get_queryset(request).prefetch_related("tasks", "deliveries")
+        return found
+
+    def get_ordering(self, request: HttpRequest) -> tuple[object, ...]:
+        return (F("closed").desc(nulls_first=True), "-pk")
+
+    @admin.display(description="Level", ordering="level")
+    def urgency(self, alert: Alert) -> SafeString:
+        if alert.closed:
+            return pill("done", "Over")
+        return pill("error" if alert.level == Alert.Level.ERROR else "working", alert.get_level_display())
+
+    @admin.display(description="Tasks")
+    def concerned(self, alert: Alert) -> SafeString | str:
+        tasks = list(alert.tasks.all())
+        links = format_html_join(", ", "{}", ((task_link(task),) for task in tasks[:NAMED]))
+        return format_html("{}{}", links, f" and {len(tasks) - NAMED} more" if len(tasks) > NAMED else "") or "–"
+
+    @admin.display(description="Told")
+    def heard(self, alert: Alert) -> SafeString | str:
+        """The newest message of each destination."""
+        newest = {delivery.transport: delivery for delivery in alert.deliveries.all()}
+        rows = ((name.title(), _fate(delivery)) for name, delivery in sorted(newest.items()))
+        return format_html_join(", ", "{} {}", rows) or ("in the admin only" if alert.told else "not yet")
+
+
+def _fate(delivery: Delivery) -> SafeString | str:
+    if delivery.delivered:
+        return ago(delivery.delivered)
+    if delivery.due_at is None:
+        return pill("error", delivery.trouble)
+    return pill("you", f"tries again: {delivery.trouble}") if delivery.trouble else "on its way"
