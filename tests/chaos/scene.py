@@ -66,7 +66,8 @@ class Scene:
     def _queue_again(self, unheard: set[str]) -> None:
         for page_id in unheard:
             if time.monotonic() - self.pages[page_id] > LOST_AFTER:
-                self.rehearsals[0].sandbox.edit_page(page_id, {"Status": Status.QUEUED.label})
+                for status in (Status.DRAFT, Status.QUEUED):  # the same value again would be no event
+                    self.rehearsals[0].sandbox.edit_page(page_id, {"Status": status.label})
                 self.pages[page_id] = time.monotonic()
                 self.queued_again += 1
 
