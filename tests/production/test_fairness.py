@@ -5,6 +5,7 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -115,6 +116,7 @@ class Claims(RuleBasedStateMachine):
         assert len(found) == len(set(found))
 
     @rule(how=st.sampled_from(["settle", "dearer", "release", "unknown"]))
+    @transaction.atomic
     def end_one(self, how: str) -> None:
         take = self.mine().filter(state=Take.State.CLAIMED).order_by("pk").first()
         if take is None:
