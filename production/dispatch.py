@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import os
 import socket
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -63,12 +64,11 @@ def holder() -> str:
 
 def is_alive(holder: str) -> bool:
     """Whether a process of this machine still lives; a number that is used again only costs the rest of its lease."""
-    try:
-        os.kill(int(holder.rpartition(":")[2]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    with suppress(PermissionError):  # somebody else's, but alive
+        try:
+            os.kill(int(holder.rpartition(":")[2]), 0)
+        except ProcessLookupError:
+            return False
     return True
 
 

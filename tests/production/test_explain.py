@@ -100,6 +100,18 @@ def test_why_take_in_its_back_off():
     assert explain.why_take(take) == explain.Blocker("image 1: 503; tried again", until)
 
 
+def test_why_take_of_a_channel_that_is_switched_off():
+    task = make_task(Status.GENERATING_ASSETS, channel=make_channel(name="Bees", active=False))
+    take = make_take(task, "image", 1, state=State.WAITING)
+    assert explain.why_take(take).reason == "Channel Bees is switched off: nothing new starts"
+
+
+def test_why_take_to_collect_minds_no_closed_lane():
+    Provider.objects.update(paused=True)
+    take = make_take(make_task(Status.GENERATING_VIDEO), "clip", 1, state=State.WAITING, ref="job-1")
+    assert explain.why_take(take).reason == "Nothing: clip 1 is claimed with the lane's next ring"
+
+
 def test_why_take_in_a_full_lane():
     Provider.objects.filter(pk="images").update(concurrency=1)
     task = make_task(Status.GENERATING_ASSETS)

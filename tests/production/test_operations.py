@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.core.checks import run_checks
 from django.db import connection, connections
@@ -13,7 +14,7 @@ from django_q.models import OrmQ
 from pytest_django import Settings
 
 from production import checks, decisions, flow, providers, recipes, sweep, takes, workspace
-from production.models import Alert, Delivery, Heartbeat, Job, NotionEvent, Provider, Take, Task
+from production.models import SWEEP, Alert, Delivery, Heartbeat, Job, NotionEvent, Provider, Take, Task
 from production.stages import PIECE, STAGE, Status
 from tests.factories import (
     claim,
@@ -25,6 +26,7 @@ from tests.factories import (
 from tests.production.beside import many
 from tests.production.scripts import Scripts
 from tests.rings import Ring, rings
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db
 State = Take.State
@@ -164,6 +166,20 @@ def test_tick_is_done_by_one_host_at_a_time():
             assert many(1, sweep.tick) == [False]
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [sweep.LOCK])
+
+
+def test_tick_ends_a_holder_of_the_lock_that_hangs():
+    """Whoever has the sweep's lock and ends no round is cut off; the next tick gets it."""
+    Heartbeat.objects.create(name=SWEEP, cluster=SWEEP, beat=timezone.now() - HOUR)
+    settings_ = connection.get_connection_params() | {"cursor_factory": None, "autocommit": True}
+    for name in ("context", "prepare_threshold"):
+        settings_.pop(name, None)
+    with psycopg.connect(**{name: value for name, value in settings_.items() if value is not None}) as hung:
+        hung.execute("SELECT pg_advisory_lock(%s)", [sweep.LOCK])
+        assert not sweep.tick()
+        with pytest.raises(psycopg.OperationalError):
+            hung.execute("SELECT 1")
+    eventually(sweep.tick)
 
 
 # ---------------------------------------------------------------- workspace

@@ -228,7 +228,7 @@ class Pool:
 
 
 class Command(BaseCommand):
-    help = "Runs a worker cluster: calls (planning, images, video, voice, Notion) or cpu (ffmpeg, upload)."
+    help = "Runs a worker cluster: calls (images, video, voice, Notion, alerts) or cpu (plans, ffmpeg, uploads)."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--cluster", choices=settings.CLUSTERS, default=settings.CLUSTERS[0])
