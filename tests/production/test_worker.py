@@ -73,7 +73,7 @@ class Worker:
         self.enqueue(job)
         call = self.answer()
         call.last_words()
-        wait_until(lambda: Job.objects.count() == before)
+        wait_until(lambda: Job.objects.count() <= before)  # what stood in line before may be done by then too
         return call.pid
 
 
@@ -176,7 +176,7 @@ def test_worker_refuses_a_job_that_somebody_else_signed(hire: Callable[..., Work
     PostgresBroker("calls").enqueue("no package of ours")
     worker = hire()
     worker.do("report")
-    assert "job_refused" in worker.log.read_text()
+    wait_until(lambda: "job_refused" in worker.log.read_text())
 
 
 def test_worker_ends_jobs_at_their_time_limit(hire: Callable[..., Worker], tmp_path: Path) -> None:
