@@ -8,7 +8,7 @@ from sandbox.books import Books
 
 KINDS = {
     "status": "answer with `status`, `body`, `headers`; nothing is done or billed",
-    "drop": "close the socket before anything is done or billed",
+    "drop": "close the socket before anything is done or billed; a webhook event is never delivered",
     "lost_reply": "do it, book it, bill it, then close the socket without an answer",
     "quota": "the vendor's own over-quota answer, for `seconds` or, with `daily`, until the day ends",
     "delay": "wait `seconds`, then go on as usual",

@@ -87,6 +87,7 @@ def _deliver(sandbox: Sandbox, errand: Document) -> float | None:
     raw = json.dumps(body, separators=(",", ":")).encode()
     signed = {"X-Notion-Signature": signature(kept["verification_token"], raw)}
     if sandbox.faults.take("notion", "webhook", event["type"], frozenset({"drop"})):
+        _book(sandbox, "webhook", event["id"], 0, f"{event['type']} {event['entity']['id']} attempt {attempt}")
         return None  # lost for good, as may happen
     copies = 2 if sandbox.faults.take("notion", "webhook", event["type"], frozenset({"duplicate"})) else 1
     status = [_post(kept["url"], raw, signed) for _ in range(copies)][-1]

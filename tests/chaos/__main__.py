@@ -56,7 +56,7 @@ class Run:
             self.stack.supervisor.tick()
             self.killer.mend()
             if self.elapsed >= due["row"] and len(self.scene.pages) < self.options.videos:
-                self._safely(self.scene.queue_next)
+                scene.safely(self.scene.queue_next)
                 due["row"] += self.options.seconds / 2 / self.options.videos
             if self.elapsed >= due["kill"] and self.killer.kills.total() < self.options.kills:
                 self.killer.strike()
@@ -78,22 +78,8 @@ class Run:
         if self.elapsed < self.looked + LOOK:
             return False
         self.looked = self.elapsed
-        done = self._safely(self.scene.look)
+        done = scene.safely(self.scene.look)
         return bool(done) and self.killer.kills.total() >= self.options.kills
-
-    def _safely(self, act: Any) -> Any:
-        """The people's own database connection dies with PostgreSQL too; they look again."""
-        from django.db import Error, connections
-
-        from production.errors import IllegalMoveError, StaleError
-
-        try:
-            return act()
-        except (IllegalMoveError, StaleError):
-            return None
-        except Error:
-            connections.close_all()
-            return None
 
 
 def main() -> int:

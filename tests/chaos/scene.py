@@ -3,8 +3,9 @@
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from config.stack import Stack
 from production.errors import Kind
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from config.rehearsal import Rehearsal
     from production.models import Take, Task
 
+Answer = TypeVar("Answer")
 LEASE = 2  # seconds; the real 30 would make a run an hour long
 QUICK = {
     "LEASE_SECONDS": str(LEASE),
@@ -108,6 +110,21 @@ class Scene:
 
 def _kind(failed: "list[Take]") -> str:
     return failed[0].error_kind if failed else "stage"
+
+
+def safely(act: Callable[[], Answer]) -> Answer | None:
+    """The people's own connection dies with PostgreSQL too, and what they saw has moved on: they look again."""
+    from django.db import Error, connections
+
+    from production.errors import IllegalMoveError, StaleError
+
+    try:
+        return act()
+    except (IllegalMoveError, StaleError):
+        return None
+    except Error:
+        connections.close_all()
+        return None
 
 
 def prepare(stack: Stack, *, channels: int, clips: int, videos: int, chance: random.Random) -> Scene:

@@ -171,6 +171,17 @@ def test_webhook_is_tried_again_until_it_is_taken(control, board, hooked):
     assert len({each["id"] for each in attempts}) == 1
 
 
+def test_webhook_dropped_on_demand(control, board, hooked):
+    listener, _ = hooked
+    control.plan_fault("notion", "drop", "webhook")
+    lost = control.create_page(board, {"Title": "Never heard of"})
+    (dropped,) = eventually(lambda: [c for c in control.calls("notion", "webhook") if lost["id"] in c["text"]])
+    assert (dropped["status"], dropped["accepted"]) == (0, False)
+    heard = control.create_page(board, {"Title": "Bees"})
+    eventually(lambda: listener.calls)
+    assert [call.json()["entity"]["id"] for call in listener.calls] == [heard["id"]]
+
+
 def test_webhook_twice_on_demand(control, board, hooked):
     listener, _ = hooked
     control.plan_fault("notion", "duplicate", "webhook")
