@@ -26,6 +26,7 @@ from tests.chaos.killer import Killer
 
 FOLDER = ROOT / "var/chaos"
 NOTHING = ("tasks_lost", "paid_twice", "uploaded_twice", "stuck", "claims_left", "lines_open")
+TROUBLED = 0.6  # of the time: kills and faults; then what they left is brought to its end
 LOOK = 0.5  # seconds between two looks of the people
 FAULT_EVERY = 3.0  # seconds
 
@@ -49,7 +50,7 @@ class Run:
 
     def play(self) -> bool:
         """Until everything is published or time is up; the rows come in during the first half, kills and faults until
-        four fifths."""
+        TROUBLED."""
         due = {"row": 0.0, "kill": 3.0, "fault": 1.0}
         ends = time.monotonic() + self.options.seconds
         while time.monotonic() < ends:
@@ -61,7 +62,7 @@ class Run:
             if self.elapsed >= due["kill"] and self.killer.kills.total() < self.options.kills:
                 self.killer.strike()
                 due["kill"] = self.elapsed + self.scene.chance.uniform(0.5, 1.5) * self._pause()
-            if self.elapsed >= due["fault"] and self.elapsed < 0.8 * self.options.seconds:
+            if self.elapsed >= due["fault"] and self.elapsed < TROUBLED * self.options.seconds:
                 self.faults.plan_next()
                 due["fault"] = self.elapsed + FAULT_EVERY
             if self._is_over():
@@ -70,9 +71,9 @@ class Run:
         return False
 
     def _pause(self) -> float:
-        """Seconds to the next kill, so that the wanted number fits into four fifths of the time."""
+        """Seconds to the next kill, so that the wanted number fits."""
         left = max(1, self.options.kills - self.killer.kills.total())
-        return max(0.2, (0.8 * self.options.seconds - self.elapsed) / left)
+        return max(0.2, (TROUBLED * self.options.seconds - self.elapsed) / left)
 
     def _is_over(self) -> bool:
         if self.elapsed < self.looked + LOOK:
@@ -141,7 +142,7 @@ def _tell(found: dict[str, Any], console: Console) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seconds", type=int, default=420, help="at most; kills come in the first four fifths")
+    parser.add_argument("--seconds", type=int, default=420, help="at most; kills come in the first six tenths")
     parser.add_argument("--videos", type=int, default=20)
     parser.add_argument("--channels", type=int, default=5)
     parser.add_argument("--clips", type=int, default=2)
