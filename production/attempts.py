@@ -26,10 +26,12 @@ ASK_SECONDS = int(takes.ASK_LIMIT.total_seconds())
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one attempt came to: an output, or a provider's job id, or trouble. `usd` as the provider says it."""
+    """What one attempt came to: an output, or a provider's job id, or trouble. `usd` as the provider says it;
+    `dead_ref`: the job that was to be collected has failed there, only another one can succeed."""
 
     output: Path | None = None
     ref: str = ""
+    dead_ref: bool = False
     trouble: Trouble | None = None
     usd: Decimal | None = None
     seconds: float | None = None
@@ -243,7 +245,8 @@ def judge(take: Take, report: Report) -> Outcome:
         return _measured(take, report, report.output, usd)
     if report.code == 0 and (submitted := report.said("submitted")) and submitted.get("ref"):
         return Outcome(ref=str(submitted["ref"])[:200], usd=usd)
-    return Outcome(trouble=_trouble(take, report), usd=usd)
+    state = report.said("state") or {}
+    return Outcome(trouble=_trouble(take, report), usd=usd, dead_ref=state.get("state") == "fail")
 
 
 def _measured(take: Take, report: Report, output: Path, usd: Decimal | None) -> Outcome:

@@ -257,7 +257,7 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
     if trouble.kind == Kind.UNKNOWN:
         _settle_unknown(task, take, trouble)
         return
-    collecting = take.state == State.CLAIMED and bool(take.ref)
+    collecting = take.state == State.CLAIMED and bool(take.ref) and not outcome.dead_ref
     wanted = collecting or task.status in RUNNING  # a cancelled task buys nothing more
     until = again = next_try(trouble, take.tries + 1, take.lane) if wanted else None
     if again and trouble.kind == Kind.QUOTA:

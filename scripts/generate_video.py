@@ -94,9 +94,11 @@ def _wait_for(ref: str) -> kie.Render:
 
 
 def _save(render: kie.Render, output: Path) -> None:
-    """Book the cost, then fetch the clip and prove that it is one by decoding its first picture."""
+    """Book the cost, then fetch the clip and prove that it is one by decoding its first picture. Of a render that has
+    failed the state is told as well: nothing will ever be collected from it."""
     _print_cost(render)
     if render.failure:
+        _print_state(render)
         raise render.failure
     with whole_file(output) as part:
         download(render.url, part, service="KIE", seconds=DOWNLOAD_SECONDS, limit=DOWNLOAD_BYTES)

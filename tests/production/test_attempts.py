@@ -294,6 +294,14 @@ def test_adopt_leaves_a_call_alone_that_is_still_at_work(settings: Settings):
     assert dispatch.adopt("planning", 1) == [take]
 
 
+@pytest.mark.parametrize(("state", "dead"), [("fail", True), ("success", False)])
+def test_collected_job_that_has_failed_is_told_apart(scripts: Scripts, state, dead):
+    body = f"say('state', ref='job-1', state='{state}')\nsay('error', kind='transient', message='x')\nsys.exit(1)"
+    scripts.write("generate_video.py", body)
+    outcome = carry_out(claim("clip", Status.GENERATING_VIDEO, ref="job-1"))
+    assert (outcome.trouble.kind, outcome.dead_ref) == (Kind.TRANSIENT, dead)
+
+
 # ---------------------------------------------------------------- asked
 
 

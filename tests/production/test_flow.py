@@ -396,6 +396,24 @@ def test_render_that_failed_is_bought_anew_on_retry(do):
     assert (again.pk, again.ref, again.attempt) == (take.pk, "", 2)
 
 
+def test_render_that_proves_dead_while_it_is_collected_is_bought_anew():
+    """A callback names the job of a lost reply; whoever collects it hears that it has failed."""
+    take = render()
+    jobs._heed(take, {"state": "success"})
+    dead = settle(claim("video"), Trouble(Kind.TRANSIENT, "generation failed", retry_after=0), dead_ref=True)
+    assert (dead.state, dead.ref, dead.ledger.get().state) == (State.WAITING, "", LedgerEntry.State.RELEASED)
+    again = claim("video")
+    assert (again.pk, again.attempt, again.ledger.count()) == (take.pk, 2, 2)
+
+
+def test_render_that_cannot_be_fetched_yet_is_collected_again():
+    take = render()
+    jobs._heed(take, {"state": "success"})
+    settle(claim("video"), Trouble(Kind.TRANSIENT, "the download broke off", retry_after=0))
+    again = claim("video")
+    assert (again.pk, again.ref, again.attempt, again.ledger.count()) == (take.pk, "job-1", 1, 1)
+
+
 @pytest.mark.parametrize("said", [{"state": "fail", "kind": "x"}, {"state": "fail", "message": None}])
 def test_render_failure_in_odd_words_is_permanent(said):
     take = render()

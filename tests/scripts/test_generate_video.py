@@ -185,4 +185,6 @@ def test_collect_leaves_no_file_when_there_is_no_clip(run, vendor, tmp_path, ans
     vendor.say("/clip.mp4", clip)
     outcome = run("generate_video.py", "--output", tmp_path / "v.mp4", PHASE="collect", REF="t1")
     assert (outcome.code, outcome.the("error")["kind"]) == (1, kind)
+    has_failed = answer is not None and answer["data"]["state"] == "fail"
+    assert ("state" in outcome.names) is has_failed, "nothing is ever to be collected from such a job"
     assert list(tmp_path.iterdir()) == []
