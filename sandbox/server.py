@@ -4,13 +4,13 @@ import json
 import os
 import socket
 import threading  # noqa: TID251 - the sandbox serves from threads
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from wsgiref.types import WSGIApplication
 
-from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 from werkzeug.wsgi import LimitedStream
@@ -24,6 +24,7 @@ from sandbox.pace import PaceKeeper
 from sandbox.speech import Speaker
 
 HOST = "127.0.0.1"
+Wrap = Callable[[WSGIApplication], WSGIApplication]
 LINGER = 1.0  # seconds a client may go on sending after its answer
 # Environment name -> (maker of the app, what follows the port in its address)
 VENDORS = {
@@ -110,7 +111,7 @@ class Handler(WSGIRequestHandler):
 class Server:
     """All vendors of one state folder: start, addresses, stop."""
 
-    def __init__(self, state: Path, pace: str = "fast") -> None:
+    def __init__(self, state: Path, pace: str = "fast", around: Wrap = lambda app: app) -> None:
         state.mkdir(parents=True, exist_ok=True)
         books = Books(state / "books.sqlite3")
         self.sandbox = Sandbox(
@@ -121,6 +122,7 @@ class Server:
             errands=Errands(books),
             speaker=Speaker(),
         )
+        self._around = around  # what each vendor's calls pass through
         self._servers: list[BaseWSGIServer] = []
 
     def start(self) -> dict[str, str]:
@@ -128,7 +130,9 @@ class Server:
         file = self.sandbox.state / "addresses.json"
         before: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
         for name, (make_app, suffix) in VENDORS.items():
-            server = _listen(make_app(self.sandbox), urlsplit(before.get(name, "")).port or 0)
+            app = make_app(self.sandbox)
+            served = app if make_app is control.app else self._around(app)
+            server = _listen(served, urlsplit(before.get(name, "")).port or 0, name=app.name)
             self._servers.append(server)
             self.sandbox.addresses[name] = f"http://{HOST}:{server.socket.getsockname()[1]}{suffix}"
         for server in self._servers:
@@ -150,10 +154,10 @@ class Server:
         self.sandbox.speaker.close()
 
 
-def _listen(app: Flask, port: int) -> BaseWSGIServer:
+def _listen(app: WSGIApplication, port: int, *, name: str) -> BaseWSGIServer:
     try:
         listener = socket.create_server((HOST, port), backlog=128)
     except OSError as error:
-        raise PortBusyError(f"port {port} of {app.name} is taken: end that program or use another --state") from error
+        raise PortBusyError(f"port {port} of {name} is taken: end that program or use another --state") from error
     with listener:  # the server holds a duplicate
         return make_server(HOST, port, app, threaded=True, request_handler=Handler, fd=listener.fileno())
