@@ -1,4 +1,4 @@
-# One word each: make demo | run | test | lint | docs | bench | chaos | soak. Needs git, make and Python 3.11 with pip and venv, or uv.
+# One word each: make demo | run | test | lint | docs | bench | chaos | crash | soak. Needs git, make and Python 3.11 with pip and venv, or uv.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -25,7 +25,7 @@ production := env -i PATH="$$PATH" ENV_FILE= SCRIPTS_ENV_FILE= DEBUG=false \
 # The modules a mistake in which costs money or loses a video: every line and branch of them is tested.
 crucial := production/stages.py,production/lifecycle.py,production/takes.py,production/dispatch.py,production/ledger.py
 
-.PHONY: help demo run test bench chaos soak lint format types docs requirements clean
+.PHONY: help demo run test bench chaos crash soak lint format types docs requirements clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -51,6 +51,9 @@ endif
 chaos: $(installed) ## everything of ours is killed while the vendors misbehave; KILLS=100 LIMIT=420 VIDEOS=20 CHANNELS=5 SEED=7
 	@$(python) -m config.environment $(python) -m tests.chaos $${KILLS:+--kills "$$KILLS"} $${LIMIT:+--seconds "$$LIMIT"} \
 		$${VIDEOS:+--videos "$$VIDEOS"} $${CHANNELS:+--channels "$$CHANNELS"} $${SEED:+--seed "$$SEED"}
+
+crash: $(installed) ## one video, stopped at each commit and each vendor call in turn; ONLY=createTask picks points
+	@$(python) -m tests.crash $${ONLY:+--only "$$ONLY"}
 
 soak: $(installed) ## an hour of videos and kills; memory, files, connections and the line stay flat; HOURS=0.05
 	@$(python) -m config.environment $(python) -m tests.chaos.soak $${HOURS:+--hours "$$HOURS"}

@@ -8,7 +8,7 @@ import datetime as dt
 from decimal import Decimal
 
 import structlog
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, QuerySet, When
 from django.utils import timezone
 
 from production import notion
@@ -81,13 +81,18 @@ def _due(now: dt.datetime) -> Q:
 
 def _told(task: Task) -> None:
     """Done, unless a newer change has set its own time meanwhile."""
-    Task.objects.filter(pk=task.pk, tell_at=task.tell_at).update(tell_at=None, tell_tries=0)
-    Task.objects.filter(pk=task.pk).update(telling_until=None)
+    told = Case(When(tell_at=task.tell_at, then=None), default=F("tell_at"))
+    _mine(task).update(tell_at=told, tell_tries=0, telling_until=None)
 
 
 def _later(task: Task, trouble: Trouble) -> None:
-    Task.objects.filter(pk=task.pk).update(
+    _mine(task).update(
         tell_at=timezone.now() + pause_after(task.tell_tries + 1, said=trouble.retry_after),
         telling_until=None,
         tell_tries=F("tell_tries") + 1,
     )
+
+
+def _mine(task: Task) -> QuerySet[Task]:
+    """The row while it is still ours to tell: whoever overslept the lease leaves it to the next one."""
+    return Task.objects.filter(pk=task.pk, telling_until=task.telling_until)

@@ -23,7 +23,7 @@ from django_q.brokers import get_broker  # noqa: E402
 from django_q.signing import SignedPackage  # noqa: E402
 
 from config import rehearsal  # noqa: E402
-from production import broker, decisions, flow, sweep  # noqa: E402
+from production import decisions, flow, sweep  # noqa: E402
 from production.models import LIVE, Job, LedgerEntry, NotionEvent, Task  # noqa: E402
 from production.stages import ERRORS, REVIEWS, Status  # noqa: E402
 from sandbox.client import SandboxClient  # noqa: E402
@@ -139,17 +139,19 @@ def is_at_rest(folder: Path) -> bool:
 def recover(folder: Path) -> dict[str, Any]:
     """Everything of ours is started again and goes on until it is at rest. Returns the outcome."""
     person: Counter[str] = Counter()
-    for number in range(ROUNDS):
+    rounds = 0
+    while rounds < ROUNDS:
         _go_on(folder)
         task = Task.objects.first()
         if task and task.status in ERRORS:
             decisions.retry(task, by="reviewer")
             person[task.status] += 1
         elif is_at_rest(folder):
-            return outcome(folder) | {"rounds": number, "person": dict(person)}
+            break
         else:
             pass_time(folder)
-    return outcome(folder) | {"rounds": ROUNDS, "person": dict(person)}
+        rounds += 1
+    return outcome(folder) | {"at_rest": is_at_rest(folder), "rounds": rounds, "person": dict(person)}
 
 
 def _go_on(folder: Path) -> None:
@@ -213,6 +215,7 @@ def _sandbox() -> SandboxClient:
 ACTS = {
     act.__name__: act
     for act in (
-        migrate, set_up, take_letter, take_job, sweep_once, approve, has_job, is_at_rest, pass_time, settled, recover, outcome,
+        migrate, set_up, take_letter, take_job, sweep_once, approve,
+        has_job, is_at_rest, pass_time, settled, recover, outcome,
     )
 }  # fmt: skip

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from tests.crash.gate import Gate, Passage
 
-WRITES = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(production_\w+|publishing_\w+|channels_\w+|django_q_\w+)", re.I)
+WRITES = re.compile(
+    r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(production_\w+|publishing_\w+|channels_\w+|django_q_\w+)", re.I
+)
 IDLE = b"I"
 
 
