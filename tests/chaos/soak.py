@@ -26,7 +26,8 @@ from tests.chaos.killer import Killer
 
 FOLDER = ROOT / "var/soak"
 CLIPS = 1
-VIDEO_EVERY, LOOK_EVERY, KILL_EVERY, SAMPLE_EVERY = 15.0, 0.5, 30.0, 30.0  # seconds
+VIDEO_EVERY, LOOK_EVERY, SAMPLE_EVERY = 20.0, 0.5, 30.0  # seconds
+KILLS = 12  # in a run: who is killed begins anew, so a process must live for minutes to show what it leaks
 FEWEST_SAMPLES = 12
 WARM_UP = 3  # the first third of the samples: imports, caches, first connections
 NOISE = {"memory_mb": 30.0, "open_files": 30.0, "connections": 6.0, "queue_rows": 20.0}
@@ -46,20 +47,23 @@ def main() -> int:
         with Supervisor(FOLDER / "logs", say=lambda line: None) as supervisor:
             stack = Stack(FOLDER, free_port(), supervisor, durable=False, settings=dict(scene.QUICK))
             stack.start()
-            samples = list(_samples(stack, random.Random(options.seed), seconds=options.hours * 3600))
+            stage = scene.prepare(stack, channels=2, clips=CLIPS, videos=10**6, chance=random.Random(options.seed))
+            samples = list(_samples(stage, seconds=options.hours * 3600))
+            done = len(stage.pages) - len(stage.unfinished())
     finally:
         devpg.release(FOLDER / "pg")
+    console.print(f"{done} of {len(stage.pages)} videos were published meanwhile")
     return _tell(console, samples)
 
 
-def _samples(stack: Stack, chance: random.Random, *, seconds: float) -> Iterator[Sample]:
+def _samples(stage: scene.Scene, *, seconds: float) -> Iterator[Sample]:
     """Videos come in, people decide, something is killed; now and then a look at what all of it uses."""
-    stage = scene.prepare(stack, channels=2, clips=CLIPS, videos=10**6, chance=chance)
-    killer = Killer(stack, chance)
+    stack = stage.stack
+    killer = Killer(stack, stage.chance)
     acts = {
         stage.queue_next: VIDEO_EVERY,
         stage.look: LOOK_EVERY,
-        killer.strike: KILL_EVERY,
+        killer.strike: seconds / KILLS,
     }
     began = time.monotonic()
     due = dict.fromkeys(acts, began)
