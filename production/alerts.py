@@ -41,7 +41,7 @@ def raise_alarm(message: str, *, cause: str, task: Task | None = None, stage: st
         closed=None,
         defaults={"message": message, "stage": stage, "channel": task.channel if task else None, "tell_at": soon},
     )
-    if task and not alert.tasks.filter(pk=task.pk).exists():
+    if task:
         alert.tasks.add(task)
         if not created:
             due = max(soon, alert.told + REMIND_AFTER) if alert.told else soon
@@ -140,6 +140,9 @@ def deliver(delivery_id: int) -> None:
         transport.send(delivery.text)
     except TransportError as error:
         _note_trouble(delivery, error)
+    except Exception as error:
+        log.exception("alert_delivery_broke", alert=delivery.alert_id, transport=delivery.transport)
+        _note_trouble(delivery, TransportError(f"{type(error).__name__}: {error}"))
     else:
         delivery.delivered, delivery.due_at, delivery.trouble = timezone.now(), None, ""
     delivery.save(update_fields=["delivered", "due_at", "tries", "trouble"])

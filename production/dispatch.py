@@ -5,6 +5,7 @@ import json
 import os
 import socket
 from contextlib import suppress
+from itertools import islice
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -18,6 +19,7 @@ from production.models import Priority, Provider, Take
 from production.stages import PIECE, PIECES
 
 State = Take.State
+BEHIND = 20  # expired claims looked at behind those that are wanted: a function of ours may be at work all the same
 WORK, ASK = "production.jobs.work", "production.jobs.ask"
 
 BUSY = """
@@ -183,8 +185,9 @@ def adopt(lane: str, most: int) -> list[Take]:
     ended = Q(lease_until__lte=now) | Q(lease_until__gt=now + 2 * settings.LEASE)
     expired = Q(host=socket.gethostname()) & ended | Q(lease_until__lte=now - 10 * settings.LEASE)
     orphans = Take.objects.filter(expired, lane=lane, state=State.CLAIMED).order_by("lease_until")
-    found = list(orphans.select_for_update(skip_locked=True, of=("self",)).select_related(*takes.WITH)[:most])
-    orphaned = [take for take in found if take.piece.is_script or not runner.is_at_work(workspace.run_folder(take))]
+    found = orphans.select_for_update(skip_locked=True, of=("self",)).select_related(*takes.WITH)[: most + BEHIND]
+    is_orphaned = (take for take in found if take.piece.is_script or not runner.is_at_work(workspace.run_folder(take)))
+    orphaned = list(islice(is_orphaned, most))
     for take in orphaned:
         takes.adopt(take, holder())
     return orphaned

@@ -9,6 +9,8 @@ StaleError              somebody else was faster: the guarded UPDATE met no row
 from decimal import Decimal
 from enum import StrEnum
 
+from production.outside import storable
+
 
 class Kind(StrEnum):
     """Why a try failed, which decides what happens next (FR27)."""
@@ -28,7 +30,7 @@ class Trouble(Exception):  # noqa: N818 - it reads as what it is: raise Trouble(
     ) -> None:
         super().__init__(message)
         self.kind = kind
-        self.message = message
+        self.message = str(storable(message))
         self.retry_after = retry_after
         self.usd = usd
 

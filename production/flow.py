@@ -10,7 +10,8 @@ from functools import partial
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -19,7 +20,7 @@ from production import alerts, ledger, lifecycle, providers, recipes, takes, wor
 from production.attempts import Outcome
 from production.dispatch import ring_lane
 from production.errors import Kind, Trouble
-from production.models import Take, Task
+from production.models import Approval, Take, Task
 from production.providers import most_tries, next_try
 from production.recipes import Need
 from production.stages import REVIEWS, RUNNING, STAGE, STAGES, WAITS_IN, Stage, Status, Verb
@@ -41,10 +42,22 @@ def start_waiting(channel_id: int) -> int:
     started = 0
     if channel.active and free > 0:
         for task in _startable(channel, free):
-            started += _start(task)
+            started += _start_apart(task)
             if started == free:
                 break
     return started
+
+
+def _start_apart(task: Task) -> bool:
+    """One that can't be started must not stop the channel's others: it is logged and tried again."""
+    try:
+        with transaction.atomic():
+            return _start(task)
+    except OperationalError:
+        raise  # the database is away
+    except Exception:
+        log.exception("task_start_broke", task=task.pk, channel=task.channel.slug)
+        return False
 
 
 def _startable(channel: Channel, most: int) -> Iterator[Task]:
@@ -55,7 +68,9 @@ def _startable(channel: Channel, most: int) -> Iterator[Task]:
     for status in (*(stage.waits_in for stage in reversed(STAGES)), Status.QUEUED):
         gate = REVIEWS.get(status)
         asked = gate is not None and gate.asks(channel.gates)
-        there = waiting.filter(status=status, **({"approvals__stage": gate.name} if gate and asked else {}))
+        there = waiting.filter(status=status)
+        if gate and asked:
+            there = there.filter(Exists(Approval.objects.filter(task=OuterRef("pk"), stage=gate.name)))
         locked = there.select_for_update(of=("self",), skip_locked=True, no_key=True)
         yield from locked.select_related("channel")[: most + BEHIND]
 
@@ -224,7 +239,7 @@ def settle(take: Take, outcome: Outcome) -> None:
     if not takes.is_held(take):
         log.warning("take_settle_late", task=task.pk, channel=task.channel.slug, take=take.pk)
         return
-    take.refresh_from_db(fields=["ref"])  # a callback may have named the job meanwhile
+    takes.read_ref(take)
     take.task = task
     if outcome.trouble:
         _settle_trouble(task, take, outcome.trouble, outcome)
@@ -258,9 +273,9 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
         _settle_unknown(task, take, trouble)
         return
     collecting = take.state == State.CLAIMED and bool(take.ref) and not outcome.dead_ref
-    wanted = collecting or task.status in RUNNING  # a cancelled task buys nothing more
+    wanted = collecting or _is_in_its_stage(task, take)  # a cancelled task buys nothing more
     until = again = next_try(trouble, take.tries + 1, take.lane) if wanted else None
-    if again and trouble.kind == Kind.QUOTA:
+    if again and trouble.kind == Kind.QUOTA and not collecting:  # what is paid is asked for when the quota is back
         again = _close_lane(take, trouble, again)
     if not collecting:
         _book_failure(take, trouble, outcome)
@@ -329,7 +344,7 @@ def give_up_asking(take_id: int) -> None:
         return
     price = ledger.intended(take)
     again = next_try(Trouble(Kind.TRANSIENT, take.error, retry_after=0), take.tries + 1, take.lane)
-    if again and price <= take.lane.write_off_usd and task.status in RUNNING:
+    if again and price <= take.lane.write_off_usd and _is_in_its_stage(task, take):
         ledger.write_off(take, f"{take.error}; {price} USD counted as spent")
         takes.again_at(take, Trouble(Kind.UNKNOWN, take.error), again, counts=True, keep_ref=False)
         lifecycle.note(task, f"{take.name}: {take.error}; {price} USD written off, made again now", stage=_stage(take))
@@ -357,6 +372,11 @@ def _file_name(take: Take) -> str:
         asset = take.task.assets.get(number=take.position)
         return f"{asset.kind}s/{asset.key}"
     return f"clip_{take.position:02}" if take.piece.per == "clip" else take.kind
+
+
+def _is_in_its_stage(task: Task, take: Take) -> bool:
+    """Whether the task is making what the take is a piece of."""
+    return RUNNING.get(Status(task.status)) == _stage(take)
 
 
 def _stage(take: Take) -> Stage:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from production import alerts, attempts, broker, dispatch, flow, intake, outbox, takes
+from production import alerts, attempts, broker, dispatch, flow, intake, ledger, outbox, takes
 from production.attempts import Outcome
 from production.errors import Kind, StaleError, Trouble
 from production.models import Take
@@ -73,7 +73,7 @@ def _heed(take: Take, said: dict[str, object]) -> None:
         message = str(said.get("message") or "the provider could not render it")[:500]
         trouble = Trouble(Kind(kind) if kind in list(Kind) else Kind.PERMANENT, message)
         _settle(take, Outcome(trouble=trouble, usd=attempts.usd_of(said)))
-    elif take.started and timezone.now() - take.started > settings.RENDER_LIMIT:
+    elif state == "generating" and take.started and timezone.now() - take.started > settings.RENDER_LIMIT:
         message = f"no result within {settings.RENDER_LIMIT}; the provider may still bill it"
         _settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, message)))
 
@@ -89,4 +89,15 @@ def _settle(take: Take, outcome: Outcome) -> None:
         if outcome.trouble:
             raise
         log.exception("take_settle_broke", take=take.pk, task=take.task_id, piece=take.name)
-        flow.settle(take, Outcome(trouble=attempts.broken(take, error), usd=outcome.usd))
+        flow.settle(take, _broken(take, outcome, error))
+
+
+def _broken(take: Take, outcome: Outcome, error: Exception) -> Outcome:
+    """What was made or submitted is paid for, though it could not be booked: it is not bought again by itself."""
+    trouble = attempts.broken(take, error)
+    if outcome.ref:
+        takes.heard_of(take.token, outcome.ref)
+    if not outcome.output:
+        return Outcome(trouble=trouble, usd=outcome.usd)
+    paid = ledger.intended(take) if outcome.usd is None else outcome.usd
+    return Outcome(trouble=Trouble(Kind.PERMANENT, trouble.message), usd=paid)

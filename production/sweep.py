@@ -164,6 +164,7 @@ def _ring_lane(lane: Provider) -> None:
     due = [job for job, condition in jobs if takes.filter(condition).exists()]
     # A lane that is rung with every round only fills the queue.
     rested = Q(rung_at=None) | Q(rung_at__lte=now - dt.timedelta(seconds=2 * settings.SWEEP_SECONDS))
+    rested |= Q(rung_at__gt=now)  # the clock was put back
     if due and Provider.objects.filter(rested, pk=lane.pk).update(rung_at=now):
         for job in due:
             ring(job, lane.pk, cluster=cluster(lane.pk))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Case, F, Max, Q, When
 from django.utils import timezone
 
@@ -231,9 +231,15 @@ def line_up_to_collect(take: Take) -> None:
     Take.objects.filter(pk=take.pk, state=State.SUBMITTED).update(state=State.WAITING, due_at=timezone.now(), slots=0)
 
 
+def read_ref(take: Take) -> None:
+    """A callback may have named the job since the take was read; the next one waits until this transaction ends."""
+    take.refresh_from_db(fields=["ref"], from_queryset=Take.objects.select_for_update(no_key=True))
+
+
+@transaction.atomic
 def heard_of(token: uuid.UUID, ref: str) -> Take | None:
     """A provider called back with our token: now the job id is known, also of a take whose reply was lost."""
-    take = Take.objects.filter(token=token, ref__in=["", ref]).first()
+    take = Take.objects.select_for_update(no_key=True).filter(token=token, ref__in=["", ref]).first()
     if take is None:
         return None
     same = Take.objects.filter(pk=take.pk, token=token, ref=take.ref)

@@ -24,7 +24,7 @@ def count(scene: Scene, sandbox: SandboxClient) -> dict[str, Any]:
         "tasks_lost": len(scene.pages) - len(tasks) + sum(not _is_whole(task) for task in published),
         "paid_twice": sum(_paid_too_often(scene, sandbox).values()),
         "paid_twice_for": dict(_paid_too_often(scene, sandbox)),
-        "uploaded_twice": sum(films[_film(task)] - 1 for task in published) + _strangers(films, published),
+        "uploaded_twice": sum(max(0, films[_film(task)] - 1) for task in published) + _strangers(films, published),
         "stuck": len(scene.pages) - len(published),
         "claims_left": Take.objects.filter(task__in=tasks).in_flight().count(),
         "lines_open": lines.filter(state__in=["reserved", "submitted"]).count(),

@@ -110,11 +110,12 @@ def test_who_joins_later_is_told_an_hour_later_at_most():
     assert "3 tasks: " in text
 
 
-def test_the_same_task_again_is_nothing_new():
+def test_the_same_task_again_is_told_within_the_hour():
     task = fail(running())
     tell()
     alerts.raise_alarm("again", cause=Alert.objects.get().cause, task=task)
-    assert Alert.objects.get().tell_at is None
+    alert = Alert.objects.get()
+    assert alert.tell_at == alert.told + alerts.REMIND_AFTER
 
 
 # ---------------------------------------------------------------- over

@@ -4,7 +4,7 @@ import datetime as dt
 import socket
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from channels_app.models import Channel
@@ -189,3 +189,14 @@ def test_claim_is_as_deep_for_many_channels_as_for_one(django_assert_max_num_que
         make_waiting(1, task=make_task(Status.GENERATING_ASSETS, channel=make_channel()))
     with django_assert_max_num_queries(5 + 2 * 5 + 2):
         assert len(dispatch.claim("images", 5)) == 5
+
+
+# ---------------------------------------------------------------- a machine vanishes
+
+
+@pytest.mark.django_db
+def test_locks_of_a_vanished_machine_end_by_themselves():
+    """It can't say that it is gone: the server gives up on a transaction that is silent for half a minute."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("30s",)

@@ -424,7 +424,7 @@ def test_render_failure_in_odd_words_is_permanent(said):
 def test_render_without_end_waits_for_a_person_and_a_retry_asks_once_more(settings):
     take = render()
     Take.objects.update(started=timezone.now() - settings.RENDER_LIMIT - HOUR)
-    jobs._heed(fresh(take), {})
+    jobs._heed(fresh(take), {"state": "generating"})
     assert fresh(take).state == State.FAILED
     assert "may still bill it" in take.error
     assert take.ledger.get().state == LedgerEntry.State.UNKNOWN
