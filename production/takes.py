@@ -119,8 +119,11 @@ def renew(takes: Iterable[Take]) -> None:
 
 
 def reap(host: str, is_alive: Callable[[str], bool]) -> set[str]:
-    """End the leases of this machine's holders that are not alive any more. Returns the lanes they worked in."""
-    held = Take.objects.filter(state=State.CLAIMED, host=host, lease_until__gt=timezone.now())
+    """End the leases of this machine's holders that are not alive any more. Returns the lanes they worked in.
+
+    Whose holders they are stands in their names: what another machine has taken over still has ours as its `host`.
+    """
+    held = Take.objects.filter(state=State.CLAIMED, holder__startswith=f"{host}:", lease_until__gt=timezone.now())
     dead = {holder for holder in set(held.values_list("holder", flat=True)) if not is_alive(holder)}
     orphans = held.filter(holder__in=dead)
     lanes = set(orphans.values_list("lane_id", flat=True)) if dead else set()

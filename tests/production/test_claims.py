@@ -1,6 +1,7 @@
 """Whose turn it is, what a lane allows, and where the money ends: claims as `dispatch` makes them."""
 
 import datetime as dt
+import socket
 from collections import Counter
 from decimal import Decimal
 
@@ -19,6 +20,7 @@ from tests.production.beside import many
 State = Take.State
 HOUR = dt.timedelta(hours=1)
 IMAGE = Decimal("0.0336")
+NOBODY = 4194303  # above any process id that this kernel gives by default
 pytestmark = pytest.mark.django_db
 
 
@@ -335,8 +337,17 @@ def test_adopt_after_the_clock_was_put_back(settings: Settings):
 def test_reap_ends_the_leases_of_the_dead_only():
     task = line_up(make_channel(), 2)
     dead, living = task.takes.order_by("position")
-    claim(dead, "here:4194303")  # above any process id that this kernel gives by default
+    claim(dead, f"{socket.gethostname()}:{NOBODY}")
     claim(living, dispatch.holder())
     dispatch.reap()
     assert fresh(dead).lease_until <= timezone.now()
     assert fresh(living).lease_until > timezone.now()
+
+
+def test_reap_leaves_what_another_machine_has_taken_over():
+    """Its process number means nothing here."""
+    take = line_up(make_channel(), 1).takes.get()
+    claim(take, f"not-{socket.gethostname()}:{NOBODY}")
+    assert fresh(take).host == socket.gethostname()
+    dispatch.reap()
+    assert fresh(take).lease_until > timezone.now()
