@@ -158,6 +158,7 @@ def write_order(take: Take) -> Order:
         folder=folder,
         output=output,
         seconds=piece.seconds,
+        is_here=take.host == socket.gethostname(),
     )
 
 

@@ -39,7 +39,8 @@ echo $? >"$0/exit.new" && mv "$0/exit.new" "$0/exit"
 
 @dataclass(frozen=True)
 class Order:
-    """One start of a script: what to run, with what, where, and for how many seconds at most."""
+    """One start of a script: what to run, with what, where, and for how many seconds at most. One that another machine
+    has started (not `is_here`) can be watched, but its process number means nothing here."""
 
     script: str
     flags: list[str]
@@ -48,6 +49,7 @@ class Order:
     folder: Path
     output: Path | None
     seconds: int
+    is_here: bool = True
 
 
 @dataclass
@@ -89,8 +91,11 @@ class Run:
         return is_at_work(self.order.folder)
 
     def end(self) -> None:
-        """Kill the whole group. The lock proves that the number still means our processes."""
+        """Kill the whole group. The lock proves that the number still means our processes. Those of another machine
+        are left to it: it takes over what is overdue when the claim is let go, or is lost and its lock with it."""
         self.timed_out = True
+        if not self.order.is_here:
+            return
         with suppress(FileNotFoundError, ValueError, ProcessLookupError):
             os.killpg(int((self.order.folder / "pid").read_text()), signal.SIGKILL)
 

@@ -267,6 +267,13 @@ def test_carry_out_of_a_lost_machine(scripts: Scripts, kind, status, ref, expect
     assert carry_out(take).trouble.kind == expected
 
 
+def test_write_order_knows_whose_process_it_is():
+    take = claim()
+    assert attempts.write_order(take).is_here
+    take.host = f"not-{socket.gethostname()}"
+    assert not attempts.write_order(take).is_here
+
+
 def test_call_that_was_begun_before_is_unknown():
     take = claim("plan", Status.GENERATING_ASSETS)
     workspace.run_folder(take).mkdir(parents=True)

@@ -242,6 +242,21 @@ def test_end_what_has_ended_already_kills_nobody(scripts: Scripts, tmp_path):
     assert late.timed_out
 
 
+def test_end_kills_nobody_where_another_machine_has_started_it(scripts: Scripts, tmp_path):
+    """The same number is some other process here."""
+    scripts.write("make.py", HANGS)
+    theirs = order(tmp_path, is_here=False)
+    started = runner.start(theirs)
+    appears(Path(f"{theirs.output}.child"))
+    found = runner.find(theirs)
+    found.end()
+    with pytest.raises(subprocess.TimeoutExpired):
+        started.process.wait(0.2)
+    os.killpg(started.process.pid, signal.SIGKILL)
+    assert started.report().code is None
+    assert found.timed_out
+
+
 def test_watch_many_each_is_told_once(scripts: Scripts, tmp_path):
     scripts.write("make.py", "finish()")
     runs = [runner.start(order(tmp_path / str(number))) for number in range(4)]
