@@ -95,7 +95,7 @@ def _settle(take: Take, outcome: Outcome) -> None:
 def _broken(take: Take, outcome: Outcome, error: Exception) -> Outcome:
     """What was made or submitted is paid for, though it could not be booked: it is not bought again by itself."""
     trouble = attempts.broken(take, error)
-    if outcome.ref:
+    if outcome.ref and take.token:
         takes.heard_of(take.token, outcome.ref)
     if not outcome.output:
         return Outcome(trouble=trouble, usd=outcome.usd)
