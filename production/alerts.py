@@ -31,6 +31,7 @@ PARTICULAR = re.compile(r"“[^”]*”|\b[0-9a-f-]{8,}\b|\d+")
 # ---------------------------------------------------------------- raised and over
 
 
+@transaction.atomic
 def raise_alarm(message: str, *, cause: str, task: Task | None = None, stage: str = "") -> None:
     """Open the alert of this cause, or let the task join it. With a `stage` it is over when its tasks have passed that;
     else when somebody says `resume`."""
@@ -42,6 +43,9 @@ def raise_alarm(message: str, *, cause: str, task: Task | None = None, stage: st
         defaults={"message": message, "stage": stage, "channel": task.channel if task else None, "tell_at": soon},
     )
     if task:
+        if not created and Alert.objects.select_for_update().get(pk=alert.pk).closed:  # closed since it was found
+            raise_alarm(message, cause=cause, task=task, stage=stage)
+            return
         alert.tasks.add(task)
         if not created:
             due = max(soon, alert.told + REMIND_AFTER) if alert.told else soon
@@ -63,12 +67,19 @@ def resume(cause: str, message: str) -> None:
 def close_what_is_over() -> None:
     """Alerts whose tasks have all got past the stage that failed; where all were cancelled, in silence."""
     for alert in Alert.objects.open().exclude(stage="").filter(tasks__isnull=False).distinct():
-        passed = StatusChange.objects.filter(
-            task=OuterRef("pk"), stage=alert.stage, verb__in=[Verb.FINISH, Verb.ADOPT], at__gt=alert.created
-        )
-        tasks = alert.tasks.annotate(passed=Exists(passed))
-        if not tasks.exclude(Q(passed=True) | Q(status__in=[Status.DRAFT, Status.PUBLISHED])).exists():
-            _close(alert, f"Resumed: {alert.message}" if tasks.filter(passed=True).exists() else "")
+        _close_if_over(alert)
+
+
+@transaction.atomic
+def _close_if_over(alert: Alert) -> None:
+    """With its row locked, so that no task joins it between the look and the end."""
+    Alert.objects.select_for_update().get(pk=alert.pk)
+    passed = StatusChange.objects.filter(
+        task=OuterRef("pk"), stage=alert.stage, verb__in=[Verb.FINISH, Verb.ADOPT], at__gt=alert.created
+    )
+    tasks = alert.tasks.annotate(passed=Exists(passed))
+    if not tasks.exclude(Q(passed=True) | Q(status__in=[Status.DRAFT, Status.PUBLISHED])).exists():
+        _close(alert, f"Resumed: {alert.message}" if tasks.filter(passed=True).exists() else "")
 
 
 @transaction.atomic

@@ -62,13 +62,16 @@ def carry_out(
         return go_on()
 
     every = min(BEAT, settings.LEASE.total_seconds() / 4)
-    for run in runner.watch(runs.keys(), seconds=seconds, beat=beat, every=every):
-        take = runs.pop(run)
-        if (found := _guarded(take, partial(_judged, run))) and isinstance(found, Outcome):
-            yield take, found
-        yield from _begin(more(len(runs)), runs)
-    for run, take in runs.items():
-        run.leave()
+    try:
+        for run in runner.watch(runs.keys(), seconds=seconds, beat=beat, every=every):
+            take = runs.pop(run)
+            if (found := _guarded(take, partial(_judged, run))) and isinstance(found, Outcome):
+                yield take, found
+            yield from _begin(more(len(runs)), runs)
+    finally:  # also where the database went away: their pipes are ours to close
+        for run in runs:
+            run.leave()
+    for take in runs.values():
         takes.let_go(take)
 
 

@@ -238,6 +238,8 @@ def settle(take: Take, outcome: Outcome) -> None:
     task = lifecycle.lock(take.task_id)
     if not takes.is_held(take):
         log.warning("take_settle_late", task=task.pk, channel=task.channel.slug, take=take.pk)
+        if outcome.ref and take.token:
+            takes.heard_of(take.token, outcome.ref)  # as good as a callback
         return
     takes.read_ref(take)
     take.task = task

@@ -141,7 +141,8 @@ def due() -> list[int]:
 
 
 def process(event_id: int) -> None:
-    """Find out what a stored event means and do it. Trouble with Notion: again in 1, 2, 4 … minutes."""
+    """Find out what a stored event means and do it. Trouble with Notion: again in 1, 2, 4 … minutes, then every hour
+    for as long as Notion is away; what fails for another reason is given up after TRIES."""
     now = timezone.now()
     mine = NotionEvent.objects.filter(pk=event_id, state=State.PENDING, due_at__lte=now)
     if not mine.update(due_at=now + LEASE, tries=F("tries") + 1):
@@ -158,7 +159,7 @@ def process(event_id: int) -> None:
         raise  # the database is away: nothing can be written down now, the lease brings the event back
     except Exception as error:
         log.exception("intake_event_broke", notion_event=event.pk)
-        _again_later(event, Trouble(Kind.TRANSIENT, f"{type(error).__name__}: {error}"))
+        _again_later(event, Trouble(Kind.PERMANENT, f"{type(error).__name__}: {error}"))
         return
     NotionEvent.objects.filter(pk=event.pk).update(state=state, outcome=outcome[:500])
 
@@ -235,8 +236,9 @@ def _task_of(page: notion.Page, channel: Channel) -> Task:
 
 
 def _again_later(event: NotionEvent, trouble: Trouble) -> None:
+    given_up = event.tries >= TRIES and trouble.kind not in (Kind.TRANSIENT, Kind.QUOTA)
     NotionEvent.objects.filter(pk=event.pk).update(
-        state=State.FAILED if event.tries >= TRIES else State.PENDING,
+        state=State.FAILED if given_up else State.PENDING,
         due_at=timezone.now() + pause_after(event.tries, said=trouble.retry_after),
         outcome=f"try {event.tries}: {trouble.message}"[:500],
     )

@@ -72,8 +72,9 @@ class Provider(models.Model):
         wrong = [kind for kind in paid_kinds(self.name) if not _is_price(prices.get(kind))]
         wrong += [kind for kind, price in prices.items() if not _is_price(price) and kind not in wrong]
         if wrong:
+            example = f'{{"{wrong[0]}": "0.42"}}'
             raise ValidationError(
-                {"prices": f'Say what {", ".join(wrong)} costs, like {{"{wrong[0]}": "0.42"}}, in USD.'}
+                {"prices": f"Say what {', '.join(wrong)} costs, like {example}, in USD with 4 decimals at most."}
             )
 
 
@@ -97,6 +98,7 @@ def paid_kinds(lane: str) -> list[str]:
 
 def _is_price(value: Any) -> bool:
     try:
-        return 0 <= Decimal(str(value)) < 1000
+        price = Decimal(str(value))
+        return 0 <= price < 1000 and price == round(price, 4)  # what the ledger's columns hold
     except InvalidOperation:
         return False

@@ -1,18 +1,34 @@
 """What a strict reader found by thinking it through: each was once a way to lose money, work or a message."""
 
 import datetime as dt
+from contextlib import nullcontext
 from decimal import Decimal
 
+import psutil
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from production import alerts, decisions, dispatch, flow, jobs, lifecycle, recipes, runner, sweep, transports, workspace
+from production import (
+    alerts,
+    attempts,
+    decisions,
+    dispatch,
+    flow,
+    jobs,
+    lifecycle,
+    recipes,
+    runner,
+    sweep,
+    transports,
+    workspace,
+)
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
 from production.models import Alert, Delivery, LedgerEntry, Provider, Take, Task
 from production.providers import most_tries
-from production.stages import Status
+from production.stages import STAGE, Status, Verb
 from tests.factories import (
     fresh,
     make_channel,
@@ -76,6 +92,24 @@ def test_submission_that_could_not_be_booked_keeps_its_job_id(monkeypatch):
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+def test_job_id_that_comes_late_is_kept():
+    """A machine that was cut off comes back with it, when another one has given the outcome up as unknown."""
+    advanced(Status.GENERATING_VIDEO, clips=1, assets=2)
+    late = claimed("video")
+    Take.objects.filter(pk=late.pk).update(holder="another:1")
+    flow.settle(fresh(late), Outcome(trouble=Trouble(Kind.UNKNOWN, "its machine is lost")))
+    flow.settle(late, Outcome(ref="job-1"))
+    assert (fresh(late).state, fresh(late).ref) == (State.SUBMITTED, "job-1")
+
+
+@pytest.mark.parametrize(("price", "holds"), [("0.0336", True), ("0.03365", False), ("1e3", False), ("NaN", False)])
+def test_price_has_no_more_decimals_than_the_ledger(price, holds):
+    lane = Provider.objects.get(pk="images")
+    lane.prices = {"image": price}
+    with nullcontext() if holds else pytest.raises(ValidationError, match="4 decimals"):
+        lane.clean()
 
 
 def test_piece_of_a_former_stage_is_not_bought_again():
@@ -155,6 +189,19 @@ def test_killed_script_is_tried_again(scripts: Scripts):
     assert (take.error_kind, take.attempt) == (Kind.TRANSIENT, most_tries())
 
 
+def test_job_that_breaks_leaves_no_pipe_behind(scripts: Scripts):
+    scripts.write("create_composite.py", "time.sleep(2)")
+    advanced(Status.GENERATING_COMPOSITES, clips=2, assets=2)
+    before = psutil.Process().num_fds()
+
+    def away() -> bool:
+        raise RuntimeError("the database is away")
+
+    with pytest.raises(RuntimeError):
+        list(attempts.carry_out([claimed("ffmpeg")], seconds=5, go_on=away))
+    assert psutil.Process().num_fds() == before
+
+
 def test_call_at_work_hides_no_orphan_behind_it():
     for _ in range(2):
         advanced(Status.UPLOADING)
@@ -185,6 +232,21 @@ def test_second_failure_of_a_task_is_told():
         Alert.objects.update(tell_at=None, told=timezone.now() - dt.timedelta(hours=3))
         decisions.retry(fresh(task), by="ada")
         flow.start_waiting(task.channel_id)
+
+
+def test_alert_that_a_task_has_just_joined_is_not_closed():
+    """The sweep had seen it over; before it closes, another task fails of the same cause."""
+    first = make_production(Status.AUDIO_ERROR, failed="audio")
+    alerts.raise_alarm("x", cause="c", task=first, stage="audio")
+    seen = Alert.objects.get()
+    lifecycle.move(first, Verb.ADOPT, by="ada", stage=STAGE["audio"])
+    second = make_production(Status.AUDIO_ERROR, failed="audio")
+    alerts.raise_alarm("x", cause="c", task=second, stage="audio")
+    alerts._close_if_over(seen)
+    assert Alert.objects.open().get().tasks.count() == 2
+    lifecycle.move(second, Verb.ADOPT, by="ada", stage=STAGE["audio"])
+    alerts.close_what_is_over()
+    assert not Alert.objects.open().exists()
 
 
 def test_delivery_that_breaks_is_given_up_in_the_end(monkeypatch):
