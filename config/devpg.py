@@ -29,6 +29,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from urllib.parse import parse_qs, urlsplit
 
 START_LIMIT = 60.0  # seconds; a start takes 0.3 s, but recovery after a crash reads the whole write-ahead log
 STOP_LIMIT = 40.0  # seconds; more than the keeper gives the server in all (see _shut_down)
@@ -56,6 +57,11 @@ def ensure(folder: Path, name: str = "app", *, durable: bool = True) -> str:
     with _locked(folder / "start.lock"):
         _until_ready(folder, name, durable=durable)
     return f"postgres://app@/{name}?host={_sockets(folder)}"
+
+
+def socket_of(address: str) -> Path:
+    """The socket at which the server of a DATABASE_URL from `ensure` listens."""
+    return Path(parse_qs(urlsplit(address).query)["host"][0]) / ".s.PGSQL.5432"
 
 
 def release(folder: Path) -> None:

@@ -151,7 +151,7 @@ def deliver(delivery_id: int) -> None:
         transport.send(delivery.text)
     except TransportError as error:
         _note_trouble(delivery, error)
-    except Exception as error:
+    except Exception as error:  # one that nobody notes would be brought back by its lease for ever
         log.exception("alert_delivery_broke", alert=delivery.alert_id, transport=delivery.transport)
         _note_trouble(delivery, TransportError(f"{type(error).__name__}: {error}"))
     else:

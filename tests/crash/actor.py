@@ -1,5 +1,5 @@
 """What a process of ours does in one act, and what the people and the clock do between acts. Forked from a process in
-which Django is set up, so that a fresh one costs a few milliseconds."""
+which Django is set up already, so that a fresh one costs a few milliseconds."""
 
 import json
 import os
@@ -10,26 +10,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import django
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import Client
+from django.utils.module_loading import import_string
+from django_q.brokers import get_broker
+from django_q.signing import SignedPackage
 
-django.setup()
-
-from django.conf import settings  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import connection, transaction  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.utils.module_loading import import_string  # noqa: E402
-from django_q.brokers import get_broker  # noqa: E402
-from django_q.signing import SignedPackage  # noqa: E402
-
-from config import rehearsal  # noqa: E402
-from production import decisions, flow, sweep  # noqa: E402
-from production.models import LIVE, Job, LedgerEntry, NotionEvent, Task  # noqa: E402
-from production.stages import ERRORS, REVIEWS, Status  # noqa: E402
-from sandbox.client import SandboxClient  # noqa: E402
-from tests.chaos import books  # noqa: E402
-from tests.chaos.scene import Scene  # noqa: E402
-from tests.waiting import eventually  # noqa: E402
+from config import rehearsal
+from production import decisions, flow, sweep
+from production.models import LIVE, Job, LedgerEntry, NotionEvent, Task
+from production.stages import ERRORS, REVIEWS, Status
+from sandbox.client import SandboxClient
+from tests.chaos import books
+from tests.chaos.scene import Scene
+from tests.crash import letters
+from tests.waiting import eventually
 
 ROUNDS = 40  # of jobs, sweep and waiting after which something is stuck
 PASSES = 600  # seconds; longer than any lease and the first pauses before another try
@@ -62,9 +59,8 @@ def act(name: str, folder: Path, answer: Path | None = None) -> None:
 
 def take_letter(folder: Path) -> bool:
     """The web server takes the oldest letter; one that it has not answered stays, and is sent again."""
-    letter = letters(folder)[0]
-    head, body = letter.read_bytes().split(b"\n", 1)
-    path, headers = json.loads(head)
+    letter = letters.waiting(folder)[0]
+    path, headers, body = letters.read(letter)
     answer = Client(headers=headers).post(path, body, content_type="application/json", SERVER_NAME="localhost")
     assert answer.status_code < 300, (path, answer.content)
     letter.unlink()
@@ -160,7 +156,7 @@ def _go_on(folder: Path) -> None:
     while busy:
         settled(folder)
         busy = False
-        for _ in letters(folder):
+        for _ in letters.waiting(folder):
             busy = take_letter(folder)
         while take_job(folder):
             busy = True
@@ -192,11 +188,6 @@ def settled(folder: Path) -> None:
     """The vendors have nothing left to do or to deliver."""
     with closing(sqlite3.connect(folder / "sandbox/books.sqlite3", timeout=10)) as kept:
         eventually(lambda: not kept.execute("SELECT count(*) FROM documents WHERE kind = 'errand'").fetchone()[0])
-
-
-def letters(folder: Path) -> list[Path]:
-    """What vendors have posted to us and nobody has taken in yet, oldest first."""
-    return sorted((folder / "world/letters").glob("*.letter"))
 
 
 def _task() -> Task:

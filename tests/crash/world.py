@@ -27,7 +27,6 @@ class World:
 
     def create(self) -> None:
         self.files.mkdir(parents=True)
-        (self.files / "letters").mkdir()
         self._run("CREATE DATABASE {}", DATABASE)
 
     def keep(self) -> int:

@@ -10,11 +10,12 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import psutil
 from django.conf import settings
 
+from config import devpg
 from config.stack import ROOT, Stack
 from config.supervisor import Supervisor, free_port
 from sandbox.client import read_addresses
@@ -106,7 +107,7 @@ class TwoHosts(Stack):
     def _join(self, host: Host, port: int) -> None:
         """What listens on this machine's loopback listens on the host's: each byte takes the cable."""
         vendors = {urlsplit(address).port for address in read_addresses(self.folder / "sandbox").values()}
-        server = Path(parse_qs(urlsplit(self.environment["DATABASE_URL"]).query)["host"][0]) / ".s.PGSQL.5432"
+        server = devpg.socket_of(self.environment["DATABASE_URL"])
         near = [f"{host.gateway}:{vendor}=127.0.0.1:{vendor}" for vendor in vendors]
         far = [f"127.0.0.1:{each}={host.gateway}:{each}" for each in [*vendors, port]]
         forward = [sys.executable, "-m", "tests.journeys.forward"]
