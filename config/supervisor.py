@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -31,6 +32,7 @@ STEADY = 10.0  # seconds of life after which a death counts as the first again
 REMNANTS_GRACE = 2.0  # seconds between SIGTERM and SIGKILL for what the children left behind
 FORCE_LIMIT = 10.0  # seconds SIGKILL may take: a process in a hung disk or network call can't be waited for
 PAUSE = 0.05  # seconds between two looks at the children
+SERVER_PORTS = range(10_000, 32_768)  # below those that Linux and macOS give to outgoing connections
 QUOTED_LINES, QUOTED_BYTES = 3, 600  # of a log, in the message of a failure
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
@@ -214,10 +216,12 @@ def answers(address: str) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port nobody listens on, and that no outgoing connection is given before its server has it."""
+    for port in random.sample(SERVER_PORTS, 100):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise StartError(f"of 100 ports tried between {SERVER_PORTS[0]} and {SERVER_PORTS[-1]} none is free")
 
 
 def require_port(port: int) -> int:
