@@ -65,7 +65,8 @@ def fingerprint(path: Path) -> tuple[str, int]:
 def is_full() -> bool:
     """Whether the disk has so little left that nothing new should begin: a half-written file costs more than a wait."""
     root = settings.WORKSPACE_ROOT
-    free = shutil.disk_usage(root if root.exists() else root.parent).free
+    there = next(folder for folder in (root, *root.parents) if folder.exists())  # nothing is made before the first take
+    free = shutil.disk_usage(there).free
     return bool(free < settings.DISK_RESERVE)
 
 
