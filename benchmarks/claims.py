@@ -19,6 +19,7 @@ from benchmarks.figures import Figure, lower_is_better, percentile
 if TYPE_CHECKING:
     from benchmarks.rows import Rows
 
+CLOSED = ("lane_day", "channel_day", "video")  # caps; what they hold is looked for all the same
 IN_FLIGHT = 6  # of the lane's twelve slots
 MOST_SECONDS = 30.0  # a claim that reads every waiting take would keep the bench for ten minutes
 PEER = "the naive claim: takes joined with tasks, ordered, FOR UPDATE SKIP LOCKED"
@@ -84,6 +85,8 @@ def _rounds(rows: "Rows", one: int, four: int) -> Times:
         times["naive"].append(rows.timed(rows.claim_naively))
     for _ in _rounds_of(four):
         times["ours_four_at_once"].append(rows.timed(lambda: rows.claim(4)))
+    for meter in CLOSED:
+        times[f"ours_with_every_{meter}_full"] = [rows.closed(meter) for _ in _rounds_of(four)]
     rows.put_back(standing)
     return times
 

@@ -13,7 +13,7 @@ from django.db.models import Model
 
 from channels_app.models import Channel
 from production import dispatch, flow, lifecycle, takes
-from production.models import LedgerEntry, Provider, Take, Task
+from production.models import Cap, LedgerEntry, Provider, Take, Task
 from production.recipes import Need, Recipe
 from production.stages import PIECE, STAGE, Verb
 
@@ -61,6 +61,16 @@ class Rows:
         spent = (time.perf_counter() - began) * 1000
         assert claimed, "nothing was claimed"
         self.put_back(claimed)
+        return spent
+
+    def closed(self, meter: str) -> float:
+        """Milliseconds of a claim that finds every take held by a cap of that kind."""
+        cap = Cap.objects.create(meter=meter, usd=0)
+        began = time.perf_counter()
+        claimed = self.claim()
+        spent = (time.perf_counter() - began) * 1000
+        cap.delete()
+        assert not claimed, "a cap of nothing held nothing"
         return spent
 
     def put_back(self, claimed: list[int]) -> None:

@@ -1,15 +1,18 @@
 """Where spending ends: which caps there are, and what still fits below them. Written by `ledger` alone."""
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from production.models import Cap, Meter, Provider, Tally
+from channels_app.models import Channel
+from production.models import Cap, Meter, Provider, Take, Tally, Task
+from production.providers import lane_is_simulated
 
 EVER = dt.date(2000, 1, 1)  # since when a video is counted
 
@@ -20,6 +23,9 @@ class Key(NamedTuple):
     meter: str
     key: str
     since: dt.date
+
+
+MONEY = (Meter.VIDEO, Meter.CHANNEL_DAY, Meter.CHANNEL_MONTH, Meter.LANE_DAY)  # what caps are set on
 
 
 def keys_of(*, task: int, channel: int, lane: str, at: dt.datetime) -> list[Key]:
@@ -50,6 +56,15 @@ def ends(meter: str, now: dt.datetime) -> dt.datetime | None:
     return None
 
 
+@dataclass
+class Full:
+    """Of one lane: the kinds of which no more fit below a cap; by channel and by video those that their own hold."""
+
+    kinds: set[str] = field(default_factory=set)
+    channels: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    videos: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+
 @dataclass(frozen=True)
 class Limits:
     """Every cap, by its place. A channel's or lane's own one goes before the common one."""
@@ -61,6 +76,11 @@ class Limits:
         """The cap of that tally, USD; None where there is none. A video has the cap of its channel."""
         place = str(channel) if key.meter == Meter.VIDEO else key.key
         return self.own.get((key.meter, place), self.common.get(key.meter))
+
+    def smallest(self, meter: str) -> Decimal | None:
+        """The lowest cap of that meter, USD; None where it has none."""
+        every = [usd for (of, _), usd in self.own.items() if of == meter]
+        return min([*every, self.common[meter]] if meter in self.common else every, default=None)
 
 
 def limits() -> Limits:
@@ -83,18 +103,51 @@ def spent(keys: Iterable[Key], *, simulated: bool) -> dict[Key, Decimal]:
     return {key: found.get(key, Decimal(0)) for key in wanted}
 
 
-def full(lane: Provider, limits: Limits, now: dt.datetime, *, simulated: bool) -> Iterator[tuple[Key, str]]:
-    """(tally, kind) of what does not fit any more, of this lane or of a channel. Videos are looked at one by one by
-    the claim itself: there are too many of them."""
-    today = timezone.localdate(now)
-    here = Q(meter=Meter.LANE_DAY, key=lane.pk, since=today)
-    channels = Q(meter=Meter.CHANNEL_DAY, since=today) | Q(meter=Meter.CHANNEL_MONTH, since=today.replace(day=1))
-    smallest = min((*limits.own.values(), *limits.common.values()), default=None)
+def full(lane: Provider, limits: Limits, now: dt.datetime) -> Full:
+    """What does not fit any more. No query where nothing is capped; two at most."""
     prices = {kind: Decimal(str(usd)) for kind, usd in lane.prices.items()}
-    if smallest is None or not prices:
-        return
-    near = Tally.objects.filter(here | channels, simulated=simulated, usd__gt=smallest - max(prices.values()))
-    for row in near.values_list("meter", "key", "since", "usd"):
-        key = Key(*row[:3])
-        cap = limits.own.get((key.meter, key.key), limits.common.get(key.meter))
-        yield from ((key, kind) for kind, usd in prices.items() if cap is not None and row[3] + usd > cap)
+
+    def held(key: Key, usd: Decimal, channel: int = 0) -> set[str]:
+        cap = limits.of(key, channel=channel)
+        return {kind for kind, price in prices.items() if cap is not None and usd + price > cap}
+
+    dearest = max(prices.values(), default=Decimal(0))
+    found, videos = Full(), dict[int, tuple[Key, Decimal]]()
+    if any(usd < dearest for usd in (*limits.own.values(), *limits.common.values())):  # with no tally yet
+        found.kinds = held(current(Meter.LANE_DAY, lane.pk, now), Decimal(0))
+        for channel in Channel.objects.values_list("pk", flat=True):
+            keys = keys_of(task=0, channel=channel, lane=lane.pk, at=now)
+            found.channels[channel] = set[str]().union(*(held(key, Decimal(0), channel) for key in keys))
+    for key, usd in _near(lane, limits, now, dearest):
+        if key.meter == Meter.LANE_DAY:
+            found.kinds |= held(key, usd)
+        elif key.meter == Meter.VIDEO:
+            videos[int(key.key)] = key, usd
+        else:
+            found.channels[int(key.key)] |= held(key, usd)
+    for task, channel in _waiting(lane, videos) if videos else ():
+        found.videos[task] = held(*videos[task], channel)
+    return found
+
+
+def _near(lane: Provider, limits: Limits, now: dt.datetime, dearest: Decimal) -> Iterator[tuple[Key, Decimal]]:
+    """The tallies that count now and show so much that the dearest call could go over a cap of theirs."""
+    near = Q()
+    for meter in MONEY:
+        smallest = limits.smallest(meter)
+        if dearest and smallest is not None:
+            near |= Q(meter=meter, since=current(meter, "", now).since, usd__gt=smallest - dearest)
+    if near:
+        tallies = Tally.objects.filter(near, simulated=lane_is_simulated(lane.pk))
+        of_others = Q(meter=Meter.LANE_DAY) & ~Q(key=lane.pk)
+        for of, key, since, usd in tallies.exclude(of_others).values_list("meter", "key", "since", "usd"):
+            yield Key(of, key, since), usd
+
+
+def _waiting(lane: Provider, tasks: Iterable[int]) -> QuerySet[Task, tuple[int, int]]:
+    """(task, channel) of those that wait in the lane: a video near its cap may be finished long since."""
+    takes = Take.objects.filter(task=OuterRef("pk"), lane=lane, state=Take.State.WAITING)
+    found: QuerySet[Task, tuple[int, int]] = Task.objects.filter(Exists(takes), pk__in=list(tasks)).values_list(
+        "pk", "channel_id"
+    )
+    return found

@@ -59,14 +59,9 @@ class Lane:
             if following is None or not self._fits(following):
                 return
             queues[following.channel].popleft()
-            self._use(following, 1)
+            self._use(following)
             self.standings[following.channel].served_at = now
             yield following
-
-    def give_back(self, candidates: Iterable[Candidate]) -> None:
-        """These were picked and can't begin after all."""
-        for candidate in candidates:
-            self._use(candidate, -1)
 
     def _next(self, heads: list[Candidate]) -> Candidate | None:
         within = [head for head in heads if len(heads) == 1 or self._leaves_half(head)]
@@ -86,7 +81,7 @@ class Lane:
         """One that needs more slots than the lane has gets it alone."""
         return self.free > 0 and (candidate.slots <= self.free or self.free == self.slots)
 
-    def _use(self, candidate: Candidate, sign: int) -> None:
+    def _use(self, candidate: Candidate) -> None:
         standing = self.standings[candidate.channel]
-        standing.used += sign * candidate.slots
-        standing.used_high += sign * candidate.slots if candidate.priority == Priority.HIGH else 0
+        standing.used += candidate.slots
+        standing.used_high += candidate.slots if candidate.priority == Priority.HIGH else 0

@@ -36,30 +36,40 @@ RETURNING meter, key, since, usd
 
 def set_aside(
     candidates: Sequence[Candidate], lane: Provider, now: dt.datetime, limits: caps.Limits
-) -> tuple[list[Candidate], set[Key]]:
-    """Count these calls in, as far as the caps allow it, in their order. Returns those that fit, and the tallies that
-    are full for the others. Called with the lane's row locked; the tallies stay locked until the transaction ends."""
-    simulated = lane_is_simulated(lane.pk)
-    keys = {c: keys_of(c, lane, now) for c in candidates if price(lane, c.kind)}
-    totals = _add([(key, price(lane, c.kind), 1) for c in keys for key in keys[c]], simulated=simulated)
-    over, full = [], set[Key]()
+) -> list[Candidate]:
+    """Count these calls in, as far as the caps allow it, in their order. Returns those that fit.
+
+    Called with the lane's row locked; the tallies stay locked until the transaction ends. Once in a transaction: a
+    second time their order would not hold any more."""
+    totals = _count(candidates, lane, now, 1)
+    over = []
     for candidate in reversed(candidates):  # who came last gives way first
-        reached = [key for key in keys.get(candidate, ()) if _is_over(totals[key], limits, key, candidate)]
-        if reached:
+        keys = _money_keys(candidate, lane, now)
+        if any(_is_over(totals[key], limits, key, candidate) for key in keys):
             over.append(candidate)
-            full.update(reached)
-            for key in keys[candidate]:
+            for key in keys:
                 totals[key] -= price(lane, candidate.kind)
     put_back(over, lane, now)
-    return [candidate for candidate in candidates if candidate not in over], full
+    return [candidate for candidate in candidates if candidate not in over]
 
 
 def put_back(candidates: Sequence[Candidate], lane: Provider, now: dt.datetime) -> None:
     """These calls are not made after all."""
-    counted = [
-        (key, -price(lane, c.kind), -1) for c in candidates for key in keys_of(c, lane, now) if price(lane, c.kind)
-    ]
-    _add(counted, simulated=lane_is_simulated(lane.pk))
+    _count(candidates, lane, now, -1)
+
+
+def _count(candidates: Sequence[Candidate], lane: Provider, now: dt.datetime, sign: int) -> dict[Key, Decimal]:
+    """In each one's money, and as a call of the lane's day; what the tallies show afterwards, USD."""
+    money = [(key, sign * price(lane, c.kind), 0) for c in candidates for key in _money_keys(c, lane, now)]
+    calls = [(Key(*quota_key(lane, now)), Decimal(0), sign) for _ in candidates]
+    return _add(money + calls, simulated=lane_is_simulated(lane.pk))
+
+
+def _money_keys(candidate: Candidate, lane: Provider, now: dt.datetime) -> list[Key]:
+    """What the candidate's call would be counted in; what is free is held by no cap."""
+    if not price(lane, candidate.kind):
+        return []
+    return caps.keys_of(task=candidate.task, channel=candidate.channel, lane=lane.pk, at=now)
 
 
 def reserve(takes: Iterable[Take], lane: Provider, now: dt.datetime) -> None:
@@ -77,17 +87,6 @@ def reserve(takes: Iterable[Take], lane: Provider, now: dt.datetime) -> None:
         for take in takes
         if take.piece.paid
     )
-
-
-def count_call(lane: Provider, calls: int, now: dt.datetime) -> None:
-    """For the provider's daily quota. Nobody else counts in a lane whose row is locked."""
-    if lane.daily_quota is not None and calls:
-        _add([(Key(*quota_key(lane, now)), Decimal(0), calls)], simulated=lane_is_simulated(lane.pk))
-
-
-def keys_of(candidate: Candidate, lane: Provider, now: dt.datetime) -> list[Key]:
-    """What the candidate's call would be counted in."""
-    return caps.keys_of(task=candidate.task, channel=candidate.channel, lane=lane.pk, at=now)
 
 
 def _is_over(total: Decimal, limits: caps.Limits, key: Key, candidate: Candidate) -> bool:
@@ -140,15 +139,17 @@ def write_off(take: Take, note: str) -> None:
 
 
 def _close(take: Take, state: str, *, actual_usd: Decimal | None = None, settled: bool = True, note: str = "") -> None:
-    line = LedgerEntry.objects.filter(take=take, attempt=take.attempt, state__in=OPEN)
-    before = line.select_for_update(no_key=True).first()
-    if before is None:
+    open_lines = LedgerEntry.objects.filter(take=take, attempt=take.attempt, state__in=OPEN)
+    line = open_lines.select_for_update(no_key=True).first()
+    if line is None:
         return
-    line.update(state=state, actual_usd=actual_usd, settled_at=timezone.now() if settled else None, note=note[:300])
-    counts = Decimal(0) if state == State.RELEASED else before.intended_usd if actual_usd is None else actual_usd
-    if counts != before.counts:
-        keys = caps.keys_of(task=take.task_id, channel=before.channel_id, lane=before.lane_id, at=before.at)
-        _add([(key, counts - before.counts, 0) for key in keys], simulated=before.simulated)
+    counted = line.counts
+    line.state, line.actual_usd, line.note = state, actual_usd, note[:300]
+    line.settled_at = timezone.now() if settled else None
+    line.save(update_fields=["state", "actual_usd", "note", "settled_at"])
+    if line.counts != counted:
+        keys = caps.keys_of(task=take.task_id, channel=line.channel_id, lane=line.lane_id, at=line.at)
+        _add([(key, line.counts - counted, 0) for key in keys], simulated=line.simulated)
 
 
 def intended(take: Take) -> Decimal:

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from production.errors import Kind, Trouble
-from production.models import LedgerEntry, Meter, Provider, Tally
-from production.stages import Piece
+from production.models import LedgerEntry, Meter, Provider, Take, Tally
+from production.stages import PIECES, Piece
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,11 @@ def holds(lane: Provider) -> Limit | None:
 
 
 def _rate(lane: Provider, calls: int, now: dt.datetime) -> Limit:
-    """Counted in the ledger, which knows every paid call."""
+    """Counted in the ledger, which knows every paid call; what is free only by its last start."""
     window = dt.timedelta(seconds=lane.rate_seconds)
-    recent = LedgerEntry.objects.filter(lane=lane, at__gt=now - window).order_by("-at").values_list("at", flat=True)
+    paid = any(piece.paid for piece in PIECES if piece.lane == lane.pk)
+    rows, at = (LedgerEntry.objects.filter(lane=lane), "at") if paid else (Take.objects.filter(lane=lane), "started")
+    recent = rows.filter(**{f"{at}__gt": now - window}).order_by(f"-{at}").values_list(at, flat=True)
     found = list(recent[:calls])
     until = found[-1] + window if found else None
     return Limit(calls - len(found), f"Lane {lane} makes {calls} calls in {lane.rate_seconds} s at most", until)

@@ -92,6 +92,8 @@ def claim(ids: Sequence[int], holder: str, now: dt.datetime) -> list[Take]:
     Whether a take is simulated shows now, when it goes to an address, or already in what it is made from. One that
     already has the provider's job id is claimed to collect it: that is no new attempt, buys nothing, needs no slot.
     """
+    if not ids:
+        return []
     values: dict[str, Any] = {"ids": list(ids), "holder": holder, "host": socket.gethostname(), "now": now}
     values |= {"lease": now + settings.LEASE, "slots": SLOTS, "simulated": _simulated_kinds()}
     with connection.cursor() as cursor:

@@ -25,7 +25,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.killer import Killer
 
 FOLDER = ROOT / "var/chaos"
-NOTHING = ("tasks_lost", "paid_twice", "uploaded_twice", "stuck", "claims_left", "lines_open")
+NOTHING = ("tasks_lost", "paid_twice", "uploaded_twice", "stuck", "claims_left", "lines_open", "unbooked_usd")
 TROUBLED = 0.6  # of the time: kills and faults; then what they left is brought to its end
 LOOK = 0.5  # seconds between two looks of the people
 FAULT_EVERY = 3.0  # seconds

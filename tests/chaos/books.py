@@ -7,6 +7,7 @@ from sandbox.client import SandboxClient
 from tests.chaos.scene import Scene
 
 PLAN = "plan"
+CENT = 0.01
 KEPT = 500  # characters of a prompt that the books keep
 
 
@@ -19,18 +20,21 @@ def count(scene: Scene, sandbox: SandboxClient) -> dict[str, Any]:
     published = [task for task in tasks if task.status == Status.PUBLISHED]
     films = Counter(video["sha256"] for video in sandbox.videos())
     lines = LedgerEntry.objects.filter(take__task__in=tasks)
+    spent, billed = float(lines.total()), _billed_usd(sandbox)
     return {
         "published": len(published),
-        "tasks_lost": len(scene.pages) - len(tasks) + sum(not _is_whole(task) for task in published),
+        "tasks_lost": len(set(scene.pages) - {task.page_id for task in tasks})
+        + sum(not _is_whole(task) for task in published),
         "paid_twice": sum(_paid_too_often(scene, sandbox).values()),
         "paid_twice_for": dict(_paid_too_often(scene, sandbox)),
         "uploaded_twice": sum(max(0, films[_film(task)] - 1) for task in published) + _strangers(films, published),
         "stuck": len(scene.pages) - len(published),
         "claims_left": Take.objects.filter(task__in=tasks).in_flight().count(),
-        "lines_open": lines.filter(state__in=["reserved", "submitted"]).count(),
+        "lines_open": lines.filter(state__in=["reserved", "submitted", "unknown"]).count(),
         "written_off_usd": float(lines.filter(state="written_off").total()),
-        "spent_usd": float(lines.total()),
-        "books_usd": round(sandbox.spent_usd(), 4),
+        "spent_usd": spent,
+        "books_usd": billed,
+        "unbooked_usd": round(billed - spent, 4) if billed > spent + CENT / 10 else 0,
         "attempts": dict(Counter(lines.values_list("state", flat=True)).items()),
     }
 
@@ -43,6 +47,12 @@ def _is_whole(task: Any) -> bool:
     selected = {(take.kind, take.position) for take in task.takes.filter(selected=True)}
     needs = [need for stage in STAGES for need in recipes.needs(task, stage)]
     return bool(needs) and all((need.piece.kind, need.position) in selected for need in needs)
+
+
+def _billed_usd(sandbox: SandboxClient) -> float:
+    """What the vendors keep: KIE gives the credits of a failed render back."""
+    failed = {job["taskId"] for job in sandbox.jobs() if job["state"] == "fail"}
+    return round(sum(call["usd"] for call in sandbox.paid() if call["ref"] not in failed), 4)
 
 
 def _film(task: Any) -> str:

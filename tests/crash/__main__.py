@@ -39,7 +39,7 @@ PARTS = 2  # cores that are put to use
 ACT_LIMIT = 120.0  # seconds
 SETTINGS = {"UNDO_SECONDS": "0", "SWEEP_SECONDS": "0.3", "LOG_LEVEL": "WARNING", "UNKNOWN_LIMIT_SECONDS": "60"}
 SAME = ("status", "moves", "selected", "unfinished", "notion", "films", "published", "stuck")
-NOTHING = ("tasks_lost", "paid_twice", "uploaded_twice", "claims_left", "lines_open")
+NOTHING = ("tasks_lost", "paid_twice", "uploaded_twice", "claims_left", "lines_open", "unbooked_usd")
 CLOCKED = {"UPDATE production_take"}  # leases are renewed as often as the clock says: one more or less each time
 forked = multiprocessing.get_context("forkserver")
 
@@ -217,8 +217,6 @@ class Conductor:
             differs["at_rest"] = False
         if not reached and point.passage.what not in CLOCKED:
             differs["missed"] = True  # nothing was killed there, so nothing is shown
-        if found["books_usd"] > found["spent_usd"] + 0.001:
-            differs["unbooked_usd"] = found["books_usd"] - found["spent_usd"]
         if differs:
             differs |= {"history": found["history"], "ledger": found["ledger"]}
         written_off = found["written_off_usd"] - end["written_off_usd"]

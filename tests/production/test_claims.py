@@ -176,6 +176,24 @@ def test_claim_as_many_as_the_rate_leaves():
     assert len(dispatch.claim("images", 9)) == 4
 
 
+def test_calls_are_counted_before_a_quota_is_set():
+    line_up(make_channel(), 9)
+    dispatch.claim("images", 3)
+    lane = images(daily_quota=5)
+    assert providers.calls_today(lane, timezone.now()) == 3
+    assert len(dispatch.claim("images", 9)) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"), [({"rate_calls": 2}, "makes 2 calls"), ({"daily_quota": 2}, "its 2 calls")]
+)
+def test_claim_heeds_the_limits_of_what_is_free(words, reason):
+    Provider.objects.filter(pk="ffmpeg").update(concurrency=9, **words)
+    task = line_up(make_channel(), 3, "composite")
+    assert [len(dispatch.claim("ffmpeg", 9)) for _ in range(2)] == [2, 0]
+    assert reason in explain.why_take(task.takes.get(state=State.WAITING)).reason
+
+
 def test_claim_nothing_where_the_disk_is_nearly_full(settings: Settings):
     settings.DISK_RESERVE = 10**18
     task = line_up(make_channel(), 1)
@@ -209,6 +227,24 @@ def test_claim_goes_on_with_what_is_under_its_cap():
     line_up(poor, 5, priority=Priority.HIGH)
     line_up(rich, 5)
     assert by_channel(dispatch.claim("images", 6)) == {"poor": 1, "rich": 5}
+
+
+@pytest.mark.parametrize("meter", [Meter.VIDEO, Meter.CHANNEL_DAY, Meter.CHANNEL_MONTH, Meter.LANE_DAY])
+def test_claim_looks_at_nobody_whose_cap_is_full(meter, django_assert_max_num_queries):
+    """One round is enough, however many wait: also where the cap is below the price and nothing was counted yet."""
+    make_cap(meter, "0.01")
+    for _ in range(20):
+        line_up(make_channel(), 1)
+    with django_assert_max_num_queries(9):
+        assert dispatch.claim("images", 5) == []
+
+
+def test_claim_of_the_cheaper_kind_where_the_dearer_one_does_not_fit():
+    make_cap(Meter.CHANNEL_DAY, "0.07")
+    task = make_task(Status.GENERATING_AUDIO)
+    for kind in ("sound", "narration"):
+        make_take(task, kind, 1, state=State.WAITING)
+    assert [take.kind for take in dispatch.claim("voice", 5)] == ["narration"]
 
 
 def test_claim_goes_on_with_another_video_of_the_channel():
@@ -282,6 +318,20 @@ def test_claim_of_two_lanes_at_once_never_over_a_common_cap(transactional_db):
     assert_tallies_say_what_the_lines_say()
 
 
+def test_claim_of_two_lanes_at_once_in_channels_that_fill_up(transactional_db):
+    """Who does not fit leaves the turn to others, and no two lanes wait for each other's tallies for ever."""
+    for number in range(8):
+        channel = make_channel(name=f"channel {number}")
+        make_cap(Meter.CHANNEL_DAY, "0.45", channel=channel)
+        line_up(channel, 3)
+        line_up(channel, 2, "clip")
+    Provider.objects.update(rate_calls=None, concurrency=99)
+    lanes = iter([*["images"] * 10, *["video"] * 10])
+    many(20, lambda: dispatch.claim(next(lanes), 5))
+    assert max(LedgerEntry.objects.sums_by("channel").values()) <= Decimal("0.45")
+    assert_tallies_say_what_the_lines_say()
+
+
 def test_claim_puts_back_what_somebody_else_has_locked():
     make_cap(Meter.CHANNEL_DAY, "5")
     task = line_up(make_channel(), 2)
@@ -299,10 +349,14 @@ def test_claim_puts_back_what_somebody_else_has_locked():
 
 
 def assert_tallies_say_what_the_lines_say() -> None:
-    for tally in Tally.objects.exclude(meter=Meter.QUOTA):
-        lines = LedgerEntry.objects.filter(simulated=tally.simulated)
-        column = {Meter.VIDEO: "take__task", Meter.LANE_DAY: "lane"}.get(Meter(tally.meter), "channel")
-        assert tally.usd == lines.filter(**{column: tally.key}).total(), tally
+    """Both ways: each line is in all its tallies, and no tally shows what no line says."""
+    expected: Counter[tuple[caps.Key, bool]] = Counter()
+    for line in LedgerEntry.objects.select_related("take"):
+        keys = caps.keys_of(task=line.take.task_id, channel=line.channel_id, lane=line.lane_id, at=line.at)
+        expected.update({(key, line.simulated): line.counts for key in keys})
+    tallies = Tally.objects.exclude(meter=Meter.QUOTA).values_list("meter", "key", "since", "simulated", "usd")
+    told = {(caps.Key(*row[:3]), row[3]): row[4] for row in tallies}
+    assert {key: usd for key, usd in told.items() if usd} == {key: usd for key, usd in expected.items() if usd}
 
 
 def test_cap_fits_its_meter():
