@@ -58,6 +58,12 @@ def cause_of(stage: str, message: str, *, kind: str = "", lane: str = "", task: 
     return ":".join([stage, kind, lane, PARTICULAR.sub("…", message), str(task.pk) if task else ""])[:200]
 
 
+def open_about(trouble: str) -> list[str]:
+    """Whom open alerts with causes like "trouble:whom" are about."""
+    causes = Alert.objects.open().filter(cause__startswith=f"{trouble}:").values_list("cause", flat=True)
+    return [cause.partition(":")[2] for cause in causes]
+
+
 def resume(cause: str, message: str) -> None:
     """The cause is over: said once, to who has heard of it."""
     for alert in Alert.objects.open().filter(cause=cause[:200]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
@@ -22,6 +22,7 @@ from production.runner import Order, Report, Run
 log = structlog.get_logger(__name__)
 BEAT = 2.0  # seconds between two looks at running scripts, each of which renews their leases
 KILLED = 128  # a shell's exit code above this one names the signal that ended its command
+Found = TypeVar("Found")
 ASK_SECONDS = int(takes.ASK_LIMIT.total_seconds())
 
 
@@ -78,14 +79,15 @@ def carry_out(
 def _begin(claimed: list[Take], runs: dict[Run, Take]) -> Iterator[tuple[Take, Outcome]]:
     """Start what is a script, call what is a function of ours; yields what has ended with that."""
     for take in claimed:
-        found = _guarded(take, _start if take.piece.is_script else _call)
+        begin: Callable[[Take], Run | Outcome] = _start if take.piece.is_script else _call
+        found = _guarded(take, begin)
         if isinstance(found, Run):
             runs[found] = take
         elif found:
             yield take, found
 
 
-def _guarded(take: Take, act: "Callable[[Take], Run | Outcome]") -> "Run | Outcome | None":
+def _guarded(take: Take, act: Callable[[Take], Found]) -> Found | Outcome | None:
     """Whatever goes wrong with one take is its trouble, said in its task's Error Log; it never stops the others. None:
     somebody else is at it.
 
@@ -108,27 +110,45 @@ def broken(take: Take, error: Exception) -> Trouble:
     return Trouble(Kind.UNKNOWN if take.piece.paid and not take.ref else Kind.PERMANENT, message[:500])
 
 
-def ask(submitted: list[Take]) -> dict[str, dict[str, Any]]:
-    """Ask a provider about all these jobs, one script (PHASE=poll) an account. Returns {ref: its state line}."""
+def ask(submitted: list[Take]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Ask a provider about all these jobs, one script (PHASE=poll) an account. Returns {ref: its state line}, and in
+    words why some could not be asked about: one account's trouble is not the others'."""
     accounts: dict[tuple[tuple[str, str], ...], list[Take]] = {}
+    found: list[Run | Outcome | None] = []
     for take in submitted:
-        accounts.setdefault(tuple(sorted(_secrets(take).items())), []).append(take)
+        secrets = _guarded(take, _secrets)
+        if isinstance(secrets, dict):
+            accounts.setdefault(tuple(sorted(secrets.items())), []).append(take)
+        else:
+            found.append(secrets)
     with workspace.scratch() as folder:
-        runs = [runner.start(_question(group, folder / str(n))) for n, group in enumerate(accounts.values())]
+        for number, group in enumerate(accounts.values()):
+            found.append(_guarded(group[0], partial(_put, group, folder / str(number))))
+        runs = [run for run in found if isinstance(run, Run)]
         reports = [run.report() for run in runner.watch(runs, seconds=ASK_SECONDS + 5, beat=lambda: True)]
-    return {str(line.get("ref", "")): line for report in reports for line in report.all("state")}
+    refused = [str(said.get("message")) for report in reports if (said := _refusal(report))]
+    broke = [outcome.trouble.message for outcome in found if isinstance(outcome, Outcome) and outcome.trouble]
+    return {str(line.get("ref", "")): line for report in reports for line in report.all("state")}, broke + refused
 
 
-def _question(group: list[Take], folder: Path) -> Order:
-    return Order(
-        script=group[0].piece.does,
+def _refusal(report: Report) -> dict[str, Any] | None:
+    """Why the provider won't answer, unless that passes by itself."""
+    said = report.said("error")
+    return said if report.code and said and said.get("kind") in (Kind.PERMANENT, Kind.REFUSED) else None
+
+
+def _put(group: list[Take], folder: Path, one: Take) -> Run:
+    """The question about all of them, with the account of one."""
+    order = Order(
+        script=one.piece.does,
         flags=["--image", "-", "--prompt", "-", "--output", str(folder / "none")],
         env=_environment() | {"PHASE": "poll", "REFS": ",".join(take.ref for take in group)},
-        secrets=_secrets(group[0]),
+        secrets=_secrets(one),
         folder=folder,
         output=None,
         seconds=ASK_SECONDS,
     )
+    return runner.start(order)
 
 
 # ---------------------------------------------------------------- started

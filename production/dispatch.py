@@ -69,6 +69,11 @@ def is_alive(holder: str) -> bool:
     return True
 
 
+def is_dead(holder: str) -> bool:
+    """Whether it was a process of this machine and has ended; of another machine's nobody here knows."""
+    return holder.startswith(f"{socket.gethostname()}:") and not is_alive(holder)
+
+
 # ---------------------------------------------------------------- claimed
 
 

@@ -1,6 +1,7 @@
 """Why isn't it running? The exact blocker of any task or take and, where it is known, until when (X8)."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from django.utils import timezone
 
 from channels_app.models import Channel
 from production import asking, caps, providers, workspace
-from production.models import Heartbeat, Meter, Provider, Take, Task
+from production.fairness import half
+from production.models import Heartbeat, Meter, Priority, Provider, Take, Task
 from production.stages import ERRORS, PIECES, REVIEWS, RUNNING, STAGES, Status
 
 State = Take.State
@@ -148,16 +150,29 @@ def _why_capped(take: Take, lane: Provider, now: dt.datetime) -> Iterator[Blocke
 
 
 def _why_no_room(take: Take, lane: Provider) -> Iterator[Blocker]:
-    slots, used = providers.slots_of(lane), used_slots(lane)
+    slots, used = providers.slots_of(lane), _used_slots(lane)
+    in_line = Take.objects.filter(lane=lane, state=State.WAITING, due_at__lte=timezone.now())
     if used + take.piece.slots > slots and used:
-        waiting = Take.objects.filter(lane=lane, state=State.WAITING, due_at__lte=timezone.now()).count()
-        yield Blocker(f"Lane {lane} is full: {used} of {slots} slots; {waiting} takes are in line", None, "provider")
+        reason = f"Lane {lane} is full: {used} of {slots} slots; {in_line.count()} takes are in line"
+        yield Blocker(reason, None, "provider")
+    elif take.priority == Priority.HIGH and in_line.exclude(channel=take.channel_id).exists():
+        high = Take.objects.in_flight().filter(lane=lane, channel=take.channel_id, priority=Priority.HIGH)
+        used_high = sum(high.values_list("slots", flat=True))
+        if used_high + take.piece.slots > half(slots):
+            reason = f"Channel {take.channel}'s High work has its half of lane {lane}: {used_high} of {slots} slots"
+            yield Blocker(f"{reason}; other channels wait for the rest")
 
 
-def used_slots(lane: Provider) -> int:
-    """Slots in use; of a lane that each machine has for itself, on all of them."""
-    found = Take.objects.in_flight().filter(lane=lane, slots__gt=0).values_list("slots", flat=True)
-    return sum(found)
+def _used_slots(lane: Provider) -> int:
+    """Slots in use; of a lane that each machine has for itself, on the one that has the most left."""
+    found = Take.objects.in_flight().filter(lane=lane, slots__gt=0).values_list("host", "slots")
+    used: Counter[str] = Counter()
+    for host, slots in found:
+        used[host] += slots
+    if not providers.LANE[lane.pk].per_host:
+        return used.total()
+    names = Heartbeat.objects.alive().filter(cluster=providers.cluster(lane.pk)).values_list("name", flat=True)
+    return min((used[name.partition(":")[0]] for name in names), default=used.total())
 
 
 def _why_no_worker(cluster: str = "") -> Blocker | None:

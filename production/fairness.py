@@ -15,6 +15,11 @@ from production.models import Priority
 NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
+def half(slots: int) -> int:
+    """How many of a lane's slots one channel's High work may use while others wait."""
+    return max(1, slots // 2)
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A take in line; what one channel has in line comes oldest task first."""
@@ -71,7 +76,7 @@ class Lane:
         """Where every channel in line is at its half already, the slot is not left empty for that."""
         if head.priority != Priority.HIGH:
             return True
-        return self.standings[head.channel].used_high + head.slots <= max(1, self.slots // 2)
+        return self.standings[head.channel].used_high + head.slots <= half(self.slots)
 
     def _rank(self, head: Candidate) -> tuple[int, float, dt.datetime, int]:
         standing = self.standings[head.channel]

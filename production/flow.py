@@ -240,6 +240,8 @@ def settle(take: Take, outcome: Outcome) -> None:
         log.warning("take_settle_late", task=task.pk, channel=task.channel.slug, take=take.pk)
         if outcome.ref and take.token:
             takes.heard_of(take.token, outcome.ref)  # as good as a callback
+        if outcome.usd is not None:
+            ledger.settle(take, outcome.usd)  # what was given up as unknown has a price after all
         return
     takes.read_ref(take)
     take.task = task

@@ -44,11 +44,21 @@ def work(lane: str) -> None:
 def ask(lane: str) -> None:
     """Ask a provider about all its outstanding renders at once; nobody waits for them."""
     due = dispatch.to_ask(lane)
-    states = attempts.ask(due) if due else {}
+    states, troubles = attempts.ask(due) if due else ({}, [])
+    _tell_of_asking(lane, due, troubles)
     for take in due:
         _heed(take, states.get(take.ref, {}))
     takes.asked(due)
     dispatch.ring_lane(lane)
+
+
+def _tell_of_asking(lane: str, due: list[Take], troubles: list[str]) -> None:
+    """What is rendered is paid for: that nobody can ask about it must not stay unsaid."""
+    if troubles:
+        message = f"Lane {lane} can't ask about its renders: {troubles[0]}. They are asked about again until it can."
+        alerts.raise_alarm(message, cause=f"asking:{lane}")
+    elif due:
+        alerts.resume(f"asking:{lane}", f"Resumed: lane {lane} asks about its renders again")
 
 
 def take_in(event_id: int) -> None:

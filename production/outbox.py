@@ -75,8 +75,10 @@ def _begin(task_id: int) -> bool:
 
 
 def _due(now: dt.datetime) -> Q:
-    """There is something to tell, and nobody is telling it."""
-    return Q(tell_at__lte=now) & (Q(telling_until=None) | Q(telling_until__lte=now))
+    """There is something to tell, and nobody is telling it. A lease that ends later than any could, has ended: the
+    clock was put back."""
+    free = Q(telling_until=None) | Q(telling_until__lte=now) | Q(telling_until__gt=now + 2 * LEASE)
+    return Q(tell_at__lte=now) & free
 
 
 def _told(task: Task) -> None:

@@ -1,8 +1,8 @@
 """Starts scripts that outlive their worker, and finds out what came of them. The only importer of subprocess.
 
-A run is a folder: `pid` (its process group), `stdout`, `stderr`, `exit` (written last, whole) and `alive`, on which the
-script holds a lock for as long as it lives. So any process, also one that came after a crash, can tell whether it is
-still running, how it ended, or that it vanished.
+A run is a folder: `began` (seconds of this machine's monotonic clock), `pid` (its process group), `stdout`, `stderr`,
+`exit` (written last, whole) and `alive`, on which the script holds a lock for as long as it lives. So any process, also
+one that came after a crash, can tell whether it is still running, how it ended, or that it vanished.
 """
 
 import fcntl
@@ -81,7 +81,10 @@ class Run:
 
     @property
     def overdue(self) -> bool:
-        with suppress(FileNotFoundError):
+        """By the clock that nobody puts forward or back; another machine's is not to be had here."""
+        with suppress(FileNotFoundError, ValueError):
+            if self.order.is_here:
+                return time.monotonic() - float((self.order.folder / "began").read_text()) > self.order.seconds
             return time.time() - (self.order.folder / "pid").stat().st_mtime > self.order.seconds
         return False
 
@@ -140,6 +143,7 @@ def start(order: Order) -> Run:
         if not _lock(lock) or (order.folder / "pid").exists():
             os.close(read_end)
             return Run(order)  # a holder who overslept its lease finds it started already
+        (order.folder / "began").write_text(str(time.monotonic()))
         python = settings.SCRIPTS_PYTHON or sys.executable
         process = subprocess.Popen(
             ["/bin/sh", "-c", WRAPPER, str(order.folder), python, str(script), *order.flags],

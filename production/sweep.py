@@ -1,6 +1,7 @@
 """The safety net, run by the worker command's own timer every two seconds: it rings again what a lost ring left lying.
 
-One host at a time does it (an advisory lock); doing it twice would change nothing.
+One process at a time does it; doing it twice would change nothing. Its turn is a lease in a row, no lock of a session:
+behind a pooler a session's lock stays with whichever connection came along.
 """
 
 import datetime as dt
@@ -8,8 +9,7 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -22,12 +22,8 @@ from production.stages import RUNNING, Status
 
 log = structlog.get_logger(__name__)
 State = Take.State
-LOCK = 7_310_001  # advisory lock number of the sweep
-END_HOLDER = """
-SELECT pg_terminate_backend(pid) FROM pg_locks
-WHERE locktype = 'advisory' AND objid = %s AND granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
+TURN = dt.timedelta(seconds=30)  # a round is done in well under one; who hangs for longer is passed over
+NEVER = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 IDLE = dt.timedelta(seconds=30)  # a running task without a live take for so long has missed its end
 TELL = "production.jobs.tell"
 MOST_QUEUED = 200  # jobs in line beyond which the sweep adds none: it rings again what may be in line already
@@ -35,16 +31,16 @@ STALE_JOB = dt.timedelta(hours=1)
 
 
 def tick() -> bool:
-    """One round. False where another host is at it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        if not cursor.fetchone()[0]:
-            _watch(cursor)
-            return False
-        try:
-            _round()
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+    """One round. False where another process is at it."""
+    if not _take_turn():
+        return False
+    ended = {}
+    try:
+        _round()
+        ended = {"beat": timezone.now()}
+    finally:
+        mine = Heartbeat.objects.filter(name=SWEEP, holder=dispatch.holder())
+        mine.update(holder="", busy_until=None, **ended)
     return True
 
 
@@ -56,17 +52,20 @@ def beat(name: str, cluster_name: str) -> None:
     dispatch.reap()
 
 
-def _watch(cursor: CursorWrapper) -> None:
-    """Who holds the sweep's lock and ends no round hangs: its connection is ended, the next one to tick takes over."""
-    if Heartbeat.objects.filter(name=SWEEP).exists() and not Heartbeat.objects.sweeps():
-        cursor.execute(END_HOLDER, [LOCK])
-        log.error("sweep_holder_ended", count=cursor.rowcount)
+def _take_turn() -> bool:
+    """Whether it is ours: nobody's, of one who hangs, or of a process of this machine that is dead. A turn that ends
+    later than any could, has ended: the clock was put back."""
+    me, now = dispatch.holder(), timezone.now()
+    row, _ = Heartbeat.objects.get_or_create(name=SWEEP, defaults={"cluster": SWEEP, "beat": NEVER})
+    free = Q(busy_until=None) | Q(busy_until__lte=now) | Q(busy_until__gt=now + 2 * TURN) | Q(holder=me)
+    if dispatch.is_dead(row.holder):
+        free |= Q(holder=row.holder)
+    return bool(Heartbeat.objects.filter(free, name=SWEEP).update(holder=me, busy_until=now + TURN))
 
 
 def _round() -> None:
     for act in (_ring_lanes, _move_tasks, _flag_stuck, _alert, _ring_again, _tidy):
         act()
-    Heartbeat.objects.update_or_create(name=SWEEP, defaults={"beat": timezone.now(), "cluster": SWEEP})
 
 
 def _ring_lanes() -> None:
@@ -100,8 +99,16 @@ def _alert() -> None:
 
 
 def _watch_lanes() -> None:
-    for lane in Provider.objects.filter(Q(closed_until=None) | Q(closed_until__lte=timezone.now())):
-        alerts.resume(f"quota:{lane.pk}", f"Resumed: lane {lane.pk} is open again")
+    for lane in alerts.open_about("quota"):
+        _apart(_tell_of_open_lane, lane)
+
+
+@transaction.atomic
+def _tell_of_open_lane(name: str) -> None:
+    """With the lane's row locked: nobody closes it between the look and the word."""
+    is_open = Q(closed_until=None) | Q(closed_until__lte=timezone.now())
+    if Provider.objects.select_for_update(no_key=True).filter(is_open, pk=name).exists():
+        alerts.resume(f"quota:{name}", f"Resumed: lane {name} is open again")
 
 
 def _watch_disk() -> None:
@@ -120,7 +127,7 @@ def _ring_again() -> None:
 def _tidy() -> None:
     for task in _with_old_workspaces():
         _apart(_remove_workspace, task)
-    Heartbeat.objects.filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
+    Heartbeat.objects.exclude(name=SWEEP).filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
     forget_stale(STALE_JOB)
 
 

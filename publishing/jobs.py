@@ -26,8 +26,10 @@ def upload(take: Take, beat: Callable[[], None]) -> tuple[dict[str, Any], Decima
     Called again after a crash, it asks the stored session before it sends a byte. Errors: Trouble.
     """
     _refuse_simulated(take.task)
-    account = _account(take)
     row = _row(take)
+    if row.video_id:  # uploaded before a crash: its session may be gone by now
+        return _told(row, {"privacyStatus": row.privacy}), None
+    account = _account(take)
     credentials = tokens.credentials(account)
     with closing(YouTube(credentials, on_session=lambda uri: _keep_session(row, uri))) as client:
         try:
@@ -38,7 +40,11 @@ def upload(take: Take, beat: Callable[[], None]) -> tuple[dict[str, Any], Decima
         except RefreshError as error:
             raise tokens.refused(account, error) from error
     _finish(row, video)
-    return {"id": row.video_id, "url": row.url, "status": video.get("status", {})}, None
+    return _told(row, video.get("status", {})), None
+
+
+def _told(row: Upload, status: dict[str, Any]) -> dict[str, Any]:
+    return {"id": row.video_id, "url": row.url, "status": status}
 
 
 def land(take: Take) -> None:

@@ -38,6 +38,8 @@ class Heartbeat(models.Model):
     cluster = models.CharField(max_length=20)
     started = models.DateTimeField(default=timezone.now)
     beat = models.DateTimeField(default=timezone.now)
+    holder = models.CharField(max_length=80, blank=True, help_text="Of the sweep's row: the process whose round it is.")
+    busy_until = models.DateTimeField(null=True, help_text="... and until when nobody else begins one.")
 
     objects = HeartbeatQuerySet.as_manager()
 

@@ -9,13 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app.models import Token
-from production import attempts, dispatch, runner, stages, takes, workspace
+from production import attempts, dispatch, jobs, runner, stages, takes, workspace
 from production.attempts import Outcome
 from production.errors import Kind
-from production.models import Take
+from production.models import Alert, Take
 from production.recipes import Recipe
 from production.stages import Status
 from tests.factories import make_take, make_task
@@ -109,9 +111,20 @@ def test_carry_out_overdue(scripts: Scripts, quick_looks: None, body, kind):
     scripts.write("generate_asset.py", f"{body}time.sleep(60)")
     take = claim()
     run, limit = speaking(take), take.piece.seconds
-    os.utime(run.order.folder / "pid", (0, time.time() - limit - 1))
+    (run.order.folder / "began").write_text(str(time.monotonic() - limit - 1))
     trouble = carry_out(take).trouble
     assert (trouble.message, trouble.kind) == (f"generate_asset.py was ended: no result within {limit} s", kind)
+    run.report()
+
+
+@pytest.mark.parametrize("step", [-86_400, 86_400])
+def test_carry_out_after_the_clock_was_set(scripts: Scripts, quick_looks: None, step):
+    """A day forward or back ends no script: its time is counted by a clock that nobody sets."""
+    scripts.write("generate_asset.py", f"{STARTED}time.sleep(1)\nsys.exit('done')")
+    take = claim()
+    run = speaking(take)
+    os.utime(run.order.folder / "pid", (0, time.time() + step))
+    assert "done" in carry_out(take).trouble.message
     run.report()
 
 
@@ -321,7 +334,8 @@ def test_ask_one_script_about_all_renders(scripts: Scripts):
     first, second = claim("clip", Status.GENERATING_VIDEO), claim("clip", Status.GENERATING_VIDEO)
     takes.submitted(first, "job-1")
     takes.submitted(second, "job-2")
-    states = attempts.ask([first, second])
+    states, troubles = attempts.ask([first, second])
+    assert not troubles
     assert {ref: line["state"] for ref, line in states.items()} == {"job-1": "generating", "job-2": "generating"}
     assert {line["phase"] for line in states.values()} == {"poll"}
     assert not list(Path(workspace.settings.WORKSPACE_ROOT).glob(".ask-*"))
@@ -331,4 +345,41 @@ def test_ask_a_script_that_crashes_says_nothing(scripts: Scripts):
     scripts.write("generate_video.py", "sys.exit('down')")
     take = claim("clip", Status.GENERATING_VIDEO)
     takes.submitted(take, "job-1")
-    assert attempts.ask([take]) == {}
+    assert attempts.ask([take]) == ({}, [])
+
+
+@pytest.fixture
+def rendering(scripts: Scripts) -> Take:
+    """A render of a channel with a key of its own, which its provider has."""
+    take = claim("clip", Status.GENERATING_VIDEO)
+    Token.objects.create(channel=take.channel, name="KIE_API_KEY", value="its own")
+    takes.submitted(take, "job-1")
+    return take
+
+
+def test_ask_without_its_script_is_said(rendering: Take, settings: Settings, tmp_path: Path):
+    settings.SCRIPTS_DIR = tmp_path
+    states, (trouble,) = attempts.ask([rendering])
+    assert not states
+    assert "generate_video.py is not in" in trouble
+
+
+def test_ask_with_one_unreadable_token_asks_for_the_others(scripts: Scripts, rendering: Take):
+    scripts.write("generate_video.py", "say('state', ref=os.environ['REFS'], state='generating')")
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {Token._meta.db_table} SET value = 'of another key'")
+    other = claim("clip", Status.GENERATING_VIDEO)
+    takes.submitted(other, "job-2")
+    states, troubles = attempts.ask([rendering, other])
+    assert list(states) == ["job-2"]
+    assert len(troubles) == 1
+
+
+def test_ask_that_the_provider_refuses_is_an_alert_until_it_answers(scripts: Scripts, rendering: Take):
+    say = "say('error', kind='permanent', message='401: the key is wrong')\nsys.exit(1)"
+    for body, told in ((say, 1), (say, 1), ("say('state', ref='job-1', state='generating')", 0)):
+        scripts.write("generate_video.py", body)
+        Take.objects.update(due_at=timezone.now())
+        jobs.ask("video")
+        assert Alert.objects.open().filter(cause="asking:video").count() == told
+    assert "401: the key is wrong" in Alert.objects.get().message

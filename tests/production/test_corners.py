@@ -104,6 +104,15 @@ def test_job_id_that_comes_late_is_kept():
     assert (fresh(late).state, fresh(late).ref) == (State.SUBMITTED, "job-1")
 
 
+def test_cost_that_comes_late_is_kept():
+    advanced(Status.GENERATING_VIDEO, clips=1, assets=2)
+    late = claimed("video")
+    Take.objects.filter(pk=late.pk).update(holder="another:1")
+    flow.settle(fresh(late), Outcome(trouble=Trouble(Kind.UNKNOWN, "its machine is lost")))
+    flow.settle(late, Outcome(trouble=Trouble(Kind.REFUSED, "billed all the same"), usd=Decimal("0.02")))
+    assert LedgerEntry.objects.get(take=late).counts == Decimal("0.02")
+
+
 @pytest.mark.parametrize(("price", "holds"), [("0.0336", True), ("0.03365", False), ("1e3", False), ("NaN", False)])
 def test_price_has_no_more_decimals_than_the_ledger(price, holds):
     lane = Provider.objects.get(pk="images")

@@ -1,13 +1,14 @@
 """Why isn't it running? Each blocker by its name, and until when."""
 
 import datetime as dt
+import socket
 
 import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
 from production import decisions, explain, lifecycle, sweep, takes, usual
-from production.models import Alert, Heartbeat, Provider, StatusChange, Take, Task, UsualTime
+from production.models import Alert, Heartbeat, Priority, Provider, StatusChange, Take, Task, UsualTime
 from production.stages import STAGE, Status, Verb
 from tests.factories import claim, fresh, make_channel, make_production, make_take, make_task
 
@@ -119,6 +120,32 @@ def test_why_take_in_a_full_lane():
     second = make_take(task, "image", 2, state=State.WAITING)
     second.lane.refresh_from_db()
     assert explain.why_take(second).reason == "Lane images is full: 1 of 1 slots; 1 takes are in line"
+
+
+def test_why_take_of_a_lane_that_each_machine_has_for_itself():
+    """Full is only what is full everywhere."""
+    Provider.objects.filter(pk="ffmpeg").update(concurrency=1)
+    task = make_task(Status.GENERATING_COMPOSITES)
+    claim(make_take(task, "composite", 1, state=State.WAITING))
+    waiting = make_take(task, "composite", 2, state=State.WAITING)
+    waiting.lane.refresh_from_db()
+    Heartbeat.objects.filter(cluster="cpu").update(name=f"{socket.gethostname()}:2")
+    assert explain.why_take(waiting).reason.startswith("Lane ffmpeg is full: 1 of 1 slots")
+    Heartbeat.objects.create(name="idle:1", cluster="cpu")
+    assert explain.why_take(waiting).reason.startswith("Nothing")
+
+
+def test_why_take_beyond_the_half_of_high_work():
+    Provider.objects.filter(pk="images").update(concurrency=2)
+    first = make_task(Status.GENERATING_ASSETS, channel=make_channel(name="Bees"), priority=Priority.HIGH)
+    claim(make_take(first, "image", 1, state=State.WAITING))
+    high = make_take(first, "image", 2, state=State.WAITING)
+    high.lane.refresh_from_db()
+    assert explain.why_take(high).reason.startswith("Nothing"), "nobody else waits"
+    make_take(make_task(Status.GENERATING_ASSETS), "image", 1, state=State.WAITING)
+    assert explain.why_take(high).reason == (
+        "Channel Bees's High work has its half of lane images: 1 of 2 slots; other channels wait for the rest"
+    )
 
 
 def test_why_take_without_a_worker_of_its_cluster():

@@ -2,10 +2,10 @@
 
 import datetime as dt
 import json
+import socket
 import sys
 from pathlib import Path
 
-import psycopg
 import pytest
 from django.core.checks import run_checks
 from django.db import connection, connections
@@ -23,10 +23,8 @@ from tests.factories import (
     make_take,
     make_task,
 )
-from tests.production.beside import many
 from tests.production.scripts import Scripts
 from tests.rings import Ring, rings
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db
 State = Take.State
@@ -159,27 +157,37 @@ def test_tick_forgets_dead_workers_and_stale_jobs(tick):
     assert [str(heart) for heart in Heartbeat.objects.order_by("name")] == ["new", "sweep"]
 
 
-def test_tick_is_done_by_one_host_at_a_time():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [sweep.LOCK])
-        try:
-            assert many(1, sweep.tick) == [False]
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [sweep.LOCK])
+def sweeping(holder: str, *, left: dt.timedelta = sweep.TURN) -> None:
+    """A round of that process is under way and has so long to go."""
+    row = {"cluster": SWEEP, "holder": holder, "busy_until": timezone.now() + left}
+    Heartbeat.objects.update_or_create(name=SWEEP, defaults=row)
 
 
-def test_tick_ends_a_holder_of_the_lock_that_hangs():
-    """Whoever has the sweep's lock and ends no round is cut off; the next tick gets it."""
-    Heartbeat.objects.create(name=SWEEP, cluster=SWEEP, beat=timezone.now() - HOUR)
-    settings_ = connection.get_connection_params() | {"cursor_factory": None, "autocommit": True}
-    for name in ("context", "prepare_threshold"):
-        settings_.pop(name, None)
-    with psycopg.connect(**{name: value for name, value in settings_.items() if value is not None}) as hung:
-        hung.execute("SELECT pg_advisory_lock(%s)", [sweep.LOCK])
-        assert not sweep.tick()
-        with pytest.raises(psycopg.OperationalError):
-            hung.execute("SELECT 1")
-    eventually(sweep.tick)
+def test_tick_is_done_by_one_process_at_a_time():
+    sweeping("another:1")
+    assert not sweep.tick()
+    sweeping("another:1", left=-sweep.TURN)
+    assert sweep.tick(), "its turn has run out"
+    assert sweep.tick(), "a round that ends lets go"
+    assert Heartbeat.objects.sweeps()
+
+
+def test_tick_takes_the_turn_of_a_dead_process_of_its_machine():
+    sweeping(f"{socket.gethostname()}:4194303")
+    assert sweep.tick()
+
+
+def test_tick_takes_a_turn_that_no_clock_can_have_given():
+    sweeping("another:1", left=3 * sweep.TURN)
+    assert sweep.tick()
+
+
+def test_tick_that_breaks_lets_go(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sweep, "forget_stale", lambda age: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        sweep.tick()
+    assert Heartbeat.objects.get(name=SWEEP).holder == ""
+    assert not Heartbeat.objects.sweeps(), "no round has ended"
 
 
 # ---------------------------------------------------------------- workspace

@@ -55,6 +55,8 @@ def test_tell_one_at_a_time(vendors, page):
     assert vendors.page(page)["properties"]["Error Log"] == ""
     task.refresh_from_db()
     assert task.tell_at, "it stays due for the next"
+    Task.objects.update(telling_until=timezone.now() + 3 * outbox.LEASE)
+    assert outbox.due(), "no lease is so long: the clock was put back"
     Task.objects.update(telling_until=timezone.now())
     outbox.tell(task.pk)
     task.refresh_from_db()
