@@ -66,7 +66,7 @@ def carry_out(
     try:
         for run in runner.watch(runs.keys(), seconds=seconds, beat=beat, every=every):
             take = runs.pop(run)
-            if (found := _guarded(take, partial(_judged, run))) and isinstance(found, Outcome):
+            if (found := _tried(take, partial(_judged, run))) and isinstance(found, Outcome):
                 yield take, found
             yield from _begin(more(len(runs)), runs)
     finally:  # also where the database went away: their pipes are ours to close
@@ -80,14 +80,14 @@ def _begin(claimed: list[Take], runs: dict[Run, Take]) -> Iterator[tuple[Take, O
     """Start what is a script, call what is a function of ours; yields what has ended with that."""
     for take in claimed:
         begin: Callable[[Take], Run | Outcome] = _start if take.piece.is_script else _call
-        found = _guarded(take, begin)
+        found = _tried(take, begin)
         if isinstance(found, Run):
             runs[found] = take
         elif found:
             yield take, found
 
 
-def _guarded(take: Take, act: Callable[[Take], Found]) -> Found | Outcome | None:
+def _tried(take: Take, act: Callable[[Take], Found]) -> Found | Outcome | None:
     """Whatever goes wrong with one take is its trouble, said in its task's Error Log; it never stops the others. None:
     somebody else is at it.
 
@@ -116,14 +116,14 @@ def ask(submitted: list[Take]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     accounts: dict[tuple[tuple[str, str], ...], list[Take]] = {}
     found: list[Run | Outcome | None] = []
     for take in submitted:
-        secrets = _guarded(take, _secrets)
+        secrets = _tried(take, _secrets)
         if isinstance(secrets, dict):
             accounts.setdefault(tuple(sorted(secrets.items())), []).append(take)
         else:
             found.append(secrets)
     with workspace.scratch() as folder:
         for number, group in enumerate(accounts.values()):
-            found.append(_guarded(group[0], partial(_put, group, folder / str(number))))
+            found.append(_tried(group[0], partial(_put, group, folder / str(number))))
         runs = [run for run in found if isinstance(run, Run)]
         reports = [run.report() for run in runner.watch(runs, seconds=ASK_SECONDS + 5, beat=lambda: True)]
     refused = [str(said.get("message")) for report in reports if (said := _refusal(report))]

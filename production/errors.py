@@ -6,10 +6,17 @@ IllegalMoveError        a verb that the status does not allow
 StaleError              somebody else was faster: the guarded UPDATE met no row
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from enum import StrEnum
 
+import structlog
+from django.db import OperationalError
+
 from production.outside import storable
+
+log = structlog.get_logger(__name__)
 
 
 class Kind(StrEnum):
@@ -48,3 +55,15 @@ class IllegalMoveError(Exception):
 
 class StaleError(Exception):
     """The row has moved on since it was read."""
+
+
+@contextmanager
+def apart(event: str, **about: object) -> Iterator[None]:
+    """What goes wrong with one thing is logged as `event` and tried again later; the others must not wait for it. Only
+    a database that is away is everybody's trouble."""
+    try:
+        yield
+    except OperationalError:
+        raise
+    except Exception:
+        log.exception(event, **about)

@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -19,7 +19,7 @@ from channels_app.models import Channel
 from production import alerts, ledger, lifecycle, providers, recipes, takes, workspace
 from production.attempts import Outcome
 from production.dispatch import ring_lane
-from production.errors import Kind, Trouble
+from production.errors import Kind, Trouble, apart
 from production.models import Approval, Take, Task
 from production.providers import most_tries, next_try
 from production.recipes import Need
@@ -42,22 +42,11 @@ def start_waiting(channel_id: int) -> int:
     started = 0
     if channel.active and free > 0:
         for task in _startable(channel, free):
-            started += _start_apart(task)
+            with apart("task_start_broke", task=task.pk, channel=task.channel.slug), transaction.atomic():
+                started += _start(task)
             if started == free:
                 break
     return started
-
-
-def _start_apart(task: Task) -> bool:
-    """One that can't be started must not stop the channel's others: it is logged and tried again."""
-    try:
-        with transaction.atomic():
-            return _start(task)
-    except OperationalError:
-        raise  # the database is away
-    except Exception:
-        log.exception("task_start_broke", task=task.pk, channel=task.channel.slug)
-        return False
 
 
 def _startable(channel: Channel, most: int) -> Iterator[Task]:

@@ -4,6 +4,8 @@ import datetime as dt
 import math
 from typing import Any
 
+HERE = ("127.0.0.1", "::1", "localhost")  # hosts that are this machine; any other may be the vendor by another name
+
 
 def storable(value: Any) -> Any:
     """`value` (anything JSON can say) as PostgreSQL takes it: NUL goes, half a surrogate pair becomes "?", NaN and

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from production.errors import Kind, Trouble
 from production.models import LedgerEntry, Meter, Provider, Take, Tally
+from production.outside import HERE
 from production.stages import PIECES, Piece
 
 
@@ -73,7 +74,7 @@ def is_own_address(name: str) -> bool:
 
 def is_stand_in(name: str) -> bool:
     """True only where the setting `name` points at this machine; anything else may be the vendor by another name."""
-    return urlsplit(settings.ADDRESSES[name]).hostname in ("127.0.0.1", "::1", "localhost")
+    return urlsplit(settings.ADDRESSES[name]).hostname in HERE
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:

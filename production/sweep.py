@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from channels_app.models import Channel
 from production import alerts, dispatch, explain, flow, intake, outbox, usual, workspace
 from production.broker import forget_stale, in_line, ring
+from production.errors import apart
 from production.models import LIVE, SWEEP, Heartbeat, Provider, Take, Task
 from production.providers import cluster
 from production.stages import RUNNING, Status
@@ -154,12 +155,8 @@ def _room() -> int:
 
 def _apart(act: Callable[..., object], *about: object) -> None:
     """What goes wrong with one item is logged and tried again next round; the others must not wait for it."""
-    try:
+    with apart("sweep_item_broke", act=getattr(act, "__name__", ""), about=[str(item) for item in about]):
         act(*about)
-    except OperationalError:
-        raise  # the database is away: the whole round is
-    except Exception:
-        log.exception("sweep_item_broke", act=getattr(act, "__name__", ""), about=[str(item) for item in about])
 
 
 def _ring_lane(lane: Provider) -> None:

@@ -1,5 +1,6 @@
 """What an older installation has: the place in line and the slots of its takes, the tallies of its ledger."""
 
+from django.conf import settings
 from django.db import migrations
 
 TAKES = """
@@ -11,7 +12,7 @@ TALLIES = """
 INSERT INTO production_tally (meter, key, since, simulated, usd, calls)
 SELECT meter, key, since, simulated, sum(usd), count(*)
 FROM (
-    SELECT line.simulated, line.at::date AS day, take.task_id, line.channel_id, line.lane_id,
+    SELECT line.simulated, (line.at AT TIME ZONE %s)::date AS day, take.task_id, line.channel_id, line.lane_id,
         CASE WHEN line.state = 'released' THEN 0 ELSE coalesce(line.actual_usd, line.intended_usd) END AS usd
     FROM production_ledgerentry AS line JOIN production_take AS take ON take.id = line.take_id
 ) AS lines
@@ -30,5 +31,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(TAKES, migrations.RunSQL.noop),
-        migrations.RunSQL(TALLIES, migrations.RunSQL.noop),
+        migrations.RunSQL([(TALLIES, [settings.TIME_ZONE])], migrations.RunSQL.noop),  # days as caps count them
     ]
