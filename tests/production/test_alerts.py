@@ -8,13 +8,15 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from production import alerts, flow, jobs, lifecycle, sweep
-from production.errors import Kind
+from production import alerts, decisions, flow, jobs, lifecycle, sweep
+from production.attempts import Outcome
+from production.errors import Kind, Trouble
 from production.models import Alert, Delivery, Take, Task
 from production.stages import STAGE, Status, Verb
-from production.transports import TransportError, transports
+from production.transports import Transport, TransportError, transports
 from sandbox.client import SandboxClient
-from tests.factories import fresh, make_take, make_task
+from tests.factories import fresh, make_production, make_take, make_task
+from tests.production.begun import advanced, claimed
 from tests.production.beside import many
 from tests.vendor import answering
 
@@ -314,3 +316,43 @@ def test_without_destinations_alerts_stay_in_the_admin(settings: Settings):
     alerts.raise_alarm("x", cause="x")
     assert tell() == []
     assert Alert.objects.get().told
+
+
+def test_second_failure_of_a_task_is_told():
+    task = advanced(Status.GENERATING_AUDIO, clips=1, assets=2)
+    for _ in range(2):
+        flow.settle(claimed("voice"), Outcome(trouble=Trouble(Kind.PERMANENT, "the key is wrong")))
+        assert Alert.objects.get().tell_at is not None
+        Alert.objects.update(tell_at=None, told=timezone.now() - dt.timedelta(hours=3))
+        decisions.retry(fresh(task), by="ada")
+        flow.start_waiting(task.channel_id)
+
+
+def test_alert_that_a_task_has_just_joined_is_not_closed():
+    """The sweep had seen it over; before it closes, another task fails of the same cause."""
+    first = make_production(Status.AUDIO_ERROR, failed="audio")
+    alerts.raise_alarm("x", cause="c", task=first, stage="audio")
+    seen = Alert.objects.get()
+    lifecycle.move(first, Verb.ADOPT, by="ada", stage=STAGE["audio"])
+    second = make_production(Status.AUDIO_ERROR, failed="audio")
+    alerts.raise_alarm("x", cause="c", task=second, stage="audio")
+    alerts._close_if_over(seen)
+    assert Alert.objects.open().get().tasks.count() == 2
+    lifecycle.move(second, Verb.ADOPT, by="ada", stage=STAGE["audio"])
+    alerts.close_what_is_over()
+    assert not Alert.objects.open().exists()
+
+
+def test_delivery_that_breaks_is_given_up_in_the_end(monkeypatch):
+    def send(text: str) -> None:
+        raise ValueError("boom")
+
+    monkeypatch.setattr(alerts, "transports", lambda: {"slack": Transport("slack", lambda: "x", send)})
+    alert = Alert.objects.create(cause="x", message="x")
+    delivery = Delivery.objects.create(alert=alert, transport="slack", level="error", text="x")
+    for _ in range(alerts.TRIES):
+        Delivery.objects.update(due_at=timezone.now())
+        alerts.deliver(delivery.pk)
+    delivery.refresh_from_db()
+    assert (delivery.tries, delivery.due_at) == (alerts.TRIES, None)
+    assert "boom" in delivery.trouble

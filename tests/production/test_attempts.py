@@ -8,6 +8,7 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
+import psutil
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -21,6 +22,7 @@ from production.models import Alert, Take
 from production.recipes import Recipe
 from production.stages import Status
 from tests.factories import make_take, make_task
+from tests.production.begun import advanced, claimed
 from tests.production.scripts import Scripts
 from tests.waiting import eventually
 
@@ -383,3 +385,16 @@ def test_ask_that_the_provider_refuses_is_an_alert_until_it_answers(scripts: Scr
         jobs.ask("video")
         assert Alert.objects.open().filter(cause="asking:video").count() == told
     assert "401: the key is wrong" in Alert.objects.get().message
+
+
+def test_job_that_breaks_leaves_no_pipe_behind(scripts: Scripts):
+    scripts.write("create_composite.py", "time.sleep(2)")
+    advanced(Status.GENERATING_COMPOSITES, clips=2, assets=2)
+    before = psutil.Process().num_fds()
+
+    def away() -> bool:
+        raise RuntimeError("the database is away")
+
+    with pytest.raises(RuntimeError):
+        list(attempts.carry_out([claimed("ffmpeg")], seconds=5, go_on=away))
+    assert psutil.Process().num_fds() == before

@@ -11,10 +11,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app.models import Channel
-from production import caps, dispatch, explain, ledger, providers, takes
+from production import caps, dispatch, explain, ledger, providers, runner, takes, workspace
 from production.models import Cap, LedgerEntry, Meter, Priority, Provider, Take, Tally, Task
 from production.stages import Status
 from tests.factories import claim, fresh, make_channel, make_take, make_task
+from tests.production.begun import advanced, claimed
 from tests.production.beside import many
 
 State = Take.State
@@ -405,3 +406,15 @@ def test_reap_leaves_what_another_machine_has_taken_over():
     assert fresh(take).host == socket.gethostname()
     dispatch.reap()
     assert fresh(take).lease_until > timezone.now()
+
+
+def test_call_at_work_hides_no_orphan_behind_it():
+    for _ in range(2):
+        advanced(Status.UPLOADING)
+    at_work, orphan = claimed("upload"), claimed("upload")
+    for take, ago in ((at_work, 20), (orphan, 10)):
+        Take.objects.filter(pk=take.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=ago))
+    folder = workspace.run_folder(at_work)
+    folder.mkdir(parents=True)
+    with runner.holding(folder):
+        assert dispatch.adopt("upload", 1) == [orphan]

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from channels_app.models import Token
-from production import decisions, dispatch, flow, jobs, lifecycle, outbox, recipes, takes, workspace
+from production import decisions, dispatch, flow, jobs, lifecycle, outbox, recipes, sweep, takes, workspace
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
 from production.models import Alert, Approval, Job, LedgerEntry, Provider, Take, Task
@@ -21,8 +21,10 @@ from tests.factories import (
     make_stage,
     make_take,
     make_task,
+    media,
     write_output,
 )
+from tests.production.begun import advanced, claimed
 from tests.production.beside import many
 from tests.production.scripts import Scripts
 from tests.rings import rings
@@ -582,3 +584,120 @@ def test_start_words_changed_after_the_final_yes_are_shown_again(settings):
     assert fresh(task).status == Status.FINAL_REVIEW
     assert task.changes.filter(before=Status.APPROVED, after=Status.SFX_READY).exists()
     assert not task.takes.filter(kind="upload").exists()
+
+
+def break_landing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("audio/clip_01.mp3")
+
+    monkeypatch.setattr(workspace, "point_to", refuse)
+
+
+@pytest.mark.parametrize(("said", "counts"), [(Decimal("0.03"), "0.03"), (None, "0.05")])
+def test_take_that_was_paid_but_could_not_be_booked_waits_for_a_person(monkeypatch, said, counts):
+    task = advanced(Status.GENERATING_AUDIO, clips=1, assets=2)
+    take = claimed("voice")
+    break_landing(monkeypatch)
+    jobs._settle(take, Outcome(**write_output(take, media(".mp3", 8)), seconds=8.0, usd=said))
+    assert (fresh(take).state, fresh(take).error_kind) == (State.FAILED, Kind.PERMANENT)
+    assert (take.ledger.get().state, take.ledger.get().counts) == (LedgerEntry.State.SETTLED, Decimal(counts))
+    assert fresh(task).status == Status.AUDIO_ERROR
+    assert dispatch.claim("voice", 1) == []
+
+
+def test_submission_that_could_not_be_booked_keeps_its_job_id(monkeypatch):
+    advanced(Status.GENERATING_VIDEO, clips=1, assets=2)
+    take = claimed("video")
+    broken = iter([RuntimeError("no")])
+    real = flow.advance
+    monkeypatch.setattr(flow, "advance", lambda task: real(task) if not (e := next(broken, None)) else _raise(e))
+    jobs._settle(take, Outcome(ref="job-1"))
+    assert (fresh(take).state, fresh(take).ref) == (State.SUBMITTED, "job-1")
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def test_job_id_that_comes_late_is_kept():
+    """A machine that was cut off comes back with it, when another one has given the outcome up as unknown."""
+    advanced(Status.GENERATING_VIDEO, clips=1, assets=2)
+    late = claimed("video")
+    Take.objects.filter(pk=late.pk).update(holder="another:1")
+    flow.settle(fresh(late), Outcome(trouble=Trouble(Kind.UNKNOWN, "its machine is lost")))
+    flow.settle(late, Outcome(ref="job-1"))
+    assert (fresh(late).state, fresh(late).ref) == (State.SUBMITTED, "job-1")
+
+
+def test_cost_that_comes_late_is_kept():
+    advanced(Status.GENERATING_VIDEO, clips=1, assets=2)
+    late = claimed("video")
+    Take.objects.filter(pk=late.pk).update(holder="another:1")
+    flow.settle(fresh(late), Outcome(trouble=Trouble(Kind.UNKNOWN, "its machine is lost")))
+    flow.settle(late, Outcome(trouble=Trouble(Kind.REFUSED, "billed all the same"), usd=Decimal("0.02")))
+    assert LedgerEntry.objects.get(take=late).counts == Decimal("0.02")
+
+
+def test_piece_of_a_former_stage_is_not_bought_again():
+    task = advanced(Status.GENERATING_AUDIO, clips=1, assets=2)
+    take = claimed("voice")
+    decisions.cancel(fresh(task), by="ada")
+    Task.objects.filter(pk=task.pk).update(topic="Something else altogether")
+    decisions.submit(fresh(task), by="ada")
+    flow.start_waiting(task.channel_id)
+    assert fresh(task).status == Status.GENERATING_ASSETS
+    flow.settle(take, Outcome(trouble=Trouble(Kind.TRANSIENT, "503", retry_after=0)))
+    assert dispatch.claim("voice", 1) == []
+
+
+def test_quota_met_while_collecting_is_waited_out():
+    task = make_production(Status.GENERATING_VIDEO, clips=1, assets=2)
+    make_take(task, "clip", 1, state=State.WAITING, ref="job-1", selected=False, attempt=1)
+    take = claimed("video")
+    flow.settle(take, Outcome(trouble=Trouble(Kind.QUOTA, "no credits")))
+    assert fresh(take).due_at > timezone.now() + dt.timedelta(minutes=1)
+    assert (fresh(take).ref, dispatch.claim("video", 1)) == ("job-1", [])
+
+
+def test_provider_that_is_away_does_not_make_renders_fail(settings):
+    task = make_production(Status.GENERATING_VIDEO, clips=1, assets=2)
+    old = timezone.now() - 2 * settings.RENDER_LIMIT
+    take = make_take(task, "clip", 1, state=State.SUBMITTED, ref="job-1", selected=False, attempt=1, started=old)
+    for said in ({}, {"state": "unreachable"}):
+        jobs._heed(take, said)
+    assert fresh(take).state == State.SUBMITTED
+    jobs._heed(take, {"state": "generating"})
+    assert fresh(take).state != State.SUBMITTED, "a render that is said to go on has a limit"
+
+
+def test_second_yes_to_a_gate_of_the_system_does_not_stop_the_channel(at_once):
+    """Approved, made again, approved: two yeses of one stage."""
+    channel = make_channel(gates=["composites"], max_concurrent=3)
+    task = make_production(Status.COMPOSITES_READY, channel=channel, clips=1, assets=2)
+    decisions.approve(task, by="ada")
+    decisions.redo(fresh(task), [("composite", 1)], by="ada")
+    take = claimed("ffmpeg")
+    flow.settle(take, Outcome(**write_output(take, media(".png"))))
+    decisions.approve(fresh(task), by="ada")
+    assert task.approvals.filter(stage="composites").count() == 2
+    other = make_task(Status.QUEUED, channel=channel)
+    flow.start_waiting(channel.pk)
+    assert fresh(task).status == Status.GENERATING_VIDEO
+    assert fresh(other).status == Status.GENERATING_ASSETS
+
+
+def test_task_that_cannot_start_does_not_stop_its_channel(monkeypatch, at_once):
+    channel = make_channel(max_concurrent=3)
+    bad = make_production(Status.ASSETS_APPROVED, channel=channel, clips=1, assets=2)
+    good = make_task(Status.QUEUED, channel=channel)
+    real = recipes.needs
+    monkeypatch.setattr(recipes, "needs", lambda task, stage: 1 // 0 if task.pk == bad.pk else real(task, stage))
+    sweep.tick()
+    assert fresh(good).status == Status.GENERATING_ASSETS
+
+
+def test_what_a_vendor_says_can_always_be_written_down():
+    advanced(Status.UPLOADING)
+    take = claimed("upload")
+    jobs._settle(take, Outcome(trouble=Trouble(Kind.PERMANENT, "YouTube said 400: a\x00b\ud800")))
+    assert fresh(take).state == State.FAILED

@@ -27,6 +27,7 @@ from production import (
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
 from production.models import Alert, LedgerEntry, Provider, Take, Task
+from production.providers import most_tries
 from production.runner import Order
 from production.stages import STAGE, Status, Verb
 from tests.factories import (
@@ -42,6 +43,7 @@ from tests.factories import (
 )
 from tests.pages import review_of
 from tests.production.beside import many
+from tests.production.scripts import Scripts
 
 pytestmark = pytest.mark.django_db
 State = Take.State
@@ -310,3 +312,12 @@ def test_lane_prices_that_mean_nothing_are_refused(prices):
     lane.prices = prices
     with pytest.raises(ValidationError):
         lane.full_clean()
+
+
+def test_killed_script_is_tried_again(scripts: Scripts):
+    """The kernel's OOM killer takes the script and leaves the shell around it."""
+    scripts.write("create_composite.py", "say('started')\nos.kill(os.getpid(), 9)")
+    task = advanced(Status.GENERATING_COMPOSITES, clips=1, assets=2)
+    jobs.work("ffmpeg")
+    take = task.takes.get(kind="composite")
+    assert (take.error_kind, take.attempt) == (Kind.TRANSIENT, most_tries())

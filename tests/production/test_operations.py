@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import Settings
 
-from production import checks, decisions, flow, providers, recipes, sweep, takes, workspace
+from production import checks, decisions, dispatch, flow, providers, recipes, sweep, takes, workspace
 from production.models import SWEEP, Alert, Delivery, Heartbeat, Job, NotionEvent, Provider, Take, Task
 from production.stages import PIECE, STAGE, Status
 from tests.factories import (
@@ -326,3 +326,10 @@ def test_cancelled_task_is_no_idle_task():
     task = make_production(Status.GENERATING_SFX, clips=1, assets=2)
     decisions.cancel(task, by="ada")
     assert sweep._idle_tasks() == []
+
+
+def test_lane_is_rung_though_the_clock_was_put_back():
+    make_take(make_task(Status.GENERATING_ASSETS), "image", 1, state=State.WAITING)
+    Provider.objects.filter(pk="images").update(rung_at=timezone.now() + dt.timedelta(hours=1))
+    sweep._ring_lane(Provider.objects.get(pk="images"))
+    assert (dispatch.WORK, ("images",)) in rings()

@@ -1,9 +1,11 @@
 """Whose address it is, what it costs, and when it is tried again."""
 
 import datetime as dt
+from contextlib import nullcontext
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,11 @@ def test_cluster_of_lanes():
         "video": "calls",
         "planning": "cpu",
     }
+
+
+@pytest.mark.parametrize(("price", "holds"), [("0.0336", True), ("0.03365", False), ("1e3", False), ("NaN", False)])
+def test_price_has_no_more_decimals_than_the_ledger(price, holds):
+    lane = Provider(name="images")
+    lane.prices = {"image": price}
+    with nullcontext() if holds else pytest.raises(ValidationError, match="4 decimals"):
+        lane.clean()
