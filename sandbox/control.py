@@ -68,6 +68,11 @@ def _trouble(control: Flask, sandbox: Sandbox) -> None:
         sandbox.faults.clear()
         return "", 204
 
+    @control.post("/limits")
+    def limits() -> Any:
+        sandbox.limits.switch(on=bool(_body()["on"]))
+        return "", 204
+
     @control.post("/pace")
     def pace() -> Response:
         return jsonify(asdict(sandbox.pace.change(_body())))
@@ -135,6 +140,11 @@ def _accounts(control: Flask, sandbox: Sandbox) -> None:
     @control.post("/kie/credits")
     def credit() -> Any:
         kie.set_credits(sandbox, float(_body()["left"]))
+        return "", 204
+
+    @control.post("/kie/webhook-key")
+    def webhook_key() -> Any:
+        kie.set_webhook_key(sandbox, str(_body()["key"]))
         return "", 204
 
     @control.get("/youtube/videos")

@@ -23,7 +23,7 @@ RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
 def app(sandbox: Sandbox) -> Flask:
-    desk = Desk(sandbox, "youtube", quota_error)
+    desk = Desk(sandbox, "youtube", quota_error, cuts=False)
     desk.app.config["MAX_CONTENT_LENGTH"] = None  # films are streamed to disk
     _uploads(desk)
     _resources(desk)
