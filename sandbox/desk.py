@@ -123,7 +123,9 @@ class Desk:
         return self.sandbox.faults.take(self.vendor, operation, text, frozenset(kinds))
 
     def _serve(self, operation: str, view: View, **path: Any) -> Response:
-        trouble = self.sandbox.faults.take(self.vendor, operation, request_text(), self._before) or self._over(operation)
+        trouble = self.sandbox.faults.take(self.vendor, operation, request_text(), self._before) or self._over(
+            operation
+        )
         kind = trouble.kind if trouble else ""
         answer = self._troubled(trouble) if trouble else None
         if answer is None:

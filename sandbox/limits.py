@@ -1,4 +1,4 @@
-"""How much the vendors take in a span of time. Off unless the pace is real: a quick rehearsal squeezes a day into seconds."""
+"""How much the vendors take in a span of time. Off but at the pace `real`: a quick rehearsal puts a day in seconds."""
 
 import threading  # noqa: TID251 - the sandbox serves from threads
 import time

@@ -17,7 +17,11 @@ REAL = "sk-live-0123456789"
 
 @pytest.fixture
 def _hostile(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [name for vendor in environment.VENDORS for name in (*vendor.keys, *vendor.addresses, *vendor.choices, *vendor.extras)]
+    names = [
+        name
+        for vendor in environment.VENDORS
+        for name in (*vendor.keys, *vendor.addresses, *vendor.choices, *vendor.extras)
+    ]
     others = "DATABASE_URL ENV_FILE SCRIPTS_ENV_FILE SECRET_KEY ENCRYPTION_KEY HTTPS_PROXY https_proxy all_proxy PGHOST"
     more = (
         "GOOGLE_APPLICATION_CREDENTIALS AWS_SECRET_ACCESS_KEY WORKSPACE_ROOT SCRIPTS_DIR TOMORROWS_API_KEY PYTHONPATH"
