@@ -7,13 +7,11 @@ import httpx
 import pytest
 from elevenlabs import ElevenLabs, VoiceSettings
 from elevenlabs.core.api_error import ApiError
-from elevenlabs.core.request_options import RequestOptions
 from elevenlabs.errors import UnprocessableEntityError
 
 from tests.sandboxes import KEY
 
 VOICE = "21m00Tcm4TlvDq8ikWAM"
-ONCE = RequestOptions(max_retries=0)
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def eleven(connect):
 
 
 def say(eleven, text="After the storm", **more):
-    return b"".join(eleven.text_to_speech.convert(voice_id=VOICE, text=text, request_options=ONCE, **more))
+    return b"".join(eleven.text_to_speech.convert(voice_id=VOICE, text=text, **more))
 
 
 def test_convert_streams_an_mp3(eleven):
@@ -130,9 +128,7 @@ def test_limits_take_ten_requests_at_once(eleven, control):
 
     def make(_):
         try:
-            return len(
-                b"".join(eleven.text_to_sound_effects.convert(text="A", duration_seconds=0.5, request_options=ONCE))
-            )
+            return len(b"".join(eleven.text_to_sound_effects.convert(text="A", duration_seconds=0.5)))
         except ApiError as error:
             return error.body["detail"]["code"]
 
