@@ -116,11 +116,8 @@ def with_real_keys(environment: Environment, dotenv: Path) -> tuple[Environment,
     changed = dict(environment)
     for vendor in real:
         names = (*vendor.keys, *vendor.addresses, *vendor.choices, *vendor.extras)
-        changed |= (
-            dict(vendor.addresses)
-            | dict.fromkeys(vendor.extras, "")
-            | {name: given[name] for name in names if name in given}
-        )
+        theirs = {name: given[name] for name in names if name in given}
+        changed |= dict(vendor.addresses) | dict.fromkeys(vendor.extras, "") | theirs
     return changed, [vendor.name for vendor in real]
 
 

@@ -27,6 +27,7 @@ SPEECH_MODELS = {
     "eleven_turbo_v2_5": (40_000, 0.5),
     "eleven_flash_v2_5": (40_000, 0.5),
 }
+SOUND_TEXT = 450  # characters; the planner keeps to the same
 SOUND_MODELS = {"eleven_text_to_sound_v2", "eleven_text_to_sound_v3"}
 FORMAT = re.compile(rf"({'|'.join(AUDIO_FAMILIES)})_(8000|16000|22050|24000|32000|44100|48000)(_\d+)?")
 AT_ONCE = 10  # requests of the Pro plan
@@ -173,6 +174,8 @@ def _sound(desk: Desk) -> Reply:
     if model not in SOUND_MODELS:
         raise error(400, "model_not_found", f"A model with model ID {model} does not exist.")
     text = body["text"]
+    if len(text) > SOUND_TEXT:
+        raise error(400, "text_too_long", f"The text has {len(text)} characters; at most {SOUND_TEXT} are allowed.")
     if desk.refused(text, "sound-generation"):
         raise error(403, "content_against_policy", "The text may violate our terms of use.", text=text)
     desk.sandbox.wait(desk.sandbox.pace.now.sound)
