@@ -69,13 +69,15 @@ def collect(arguments: Namespace) -> None:
     render = kie.ask(ref)
     if render.state == "generating":
         raise Failure("transient", f"{ref} is still rendering", retry_after=POLL_SECONDS)
-    _save(render, arguments.output)
+    with whole_file(arguments.output) as part:
+        _save(render, part)
 
 
 def render_and_wait(arguments: Namespace) -> None:
     """The classic mode: block until the clip is there."""
     executable()  # it looks at the clip in the end
-    _save(_wait_for(submit(arguments)), arguments.output)
+    with whole_file(arguments.output) as part:
+        _save(_wait_for(submit(arguments)), part)
 
 
 def _wait_for(ref: str) -> kie.Render:
@@ -96,16 +98,15 @@ def _wait_for(ref: str) -> kie.Render:
     raise Failure("unknown", f"{ref} was still rendering when our patience ended")
 
 
-def _save(render: kie.Render, output: Path) -> None:
+def _save(render: kie.Render, part: Path) -> None:
     """Book the cost, then fetch the clip and prove that it is one by decoding its first picture. Of a render that has
     failed the state is told as well: nothing will ever be collected from it."""
     _print_cost(render)
     if render.failure:
         _print_state(render)
         raise render.failure
-    with whole_file(output) as part:
-        download(render.url, part, service="KIE", seconds=DOWNLOAD_SECONDS, limit=DOWNLOAD_BYTES)
-        run_step(Step("the downloaded clip", ["-v", "error", "-i", str(part), *FIRST_PICTURE]))
+    download(render.url, part, service="KIE", seconds=DOWNLOAD_SECONDS, limit=DOWNLOAD_BYTES)
+    run_step(Step("the downloaded clip", ["-v", "error", "-i", str(part), *FIRST_PICTURE]))
 
 
 def _print_cost(render: kie.Render) -> None:
