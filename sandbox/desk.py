@@ -6,7 +6,7 @@ import math
 import threading  # noqa: TID251 - the sandbox serves from threads
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from sandbox.speech import Speaker
 KEY_PREFIX = "sandbox-"
 HANG_UP = "sandbox.hang_up"  # WSGI environ key of a function: the server closes the socket instead of answering
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of a JSON or form request; film uploads are streamed and not counted here
-BEFORE = frozenset({"status", "drop", "quota", "delay", "lost_reply", "cut_reply"})
+BEFORE = frozenset({"status", "drop", "quota", "delay", "lost_reply", "cut_reply", "status_after"})
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,9 @@ class Desk:
         if kind in ("drop", "lost_reply", "cut"):
             request.environ[HANG_UP]()
         if isinstance(answer, Reply):
+            if trouble and kind == "status_after":
+                body = json.loads(json.dumps(trouble.body).replace("$ref", answer.ref))
+                answer = replace(answer, status=trouble.status, body=body, headers=trouble.headers)
             self._book(operation, answer, kind or answer.note)
             answer = to_response(answer)
         return _broken_off(answer, trouble.after_bytes) if trouble and kind == "cut_reply" else answer

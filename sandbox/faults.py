@@ -10,6 +10,7 @@ KINDS = {
     "status": "answer with `status`, `body`, `headers`; nothing is done or billed",
     "drop": "close the socket before anything is done or billed; a webhook event or callback is never delivered",
     "lost_reply": "do it, book it, bill it, then close the socket without an answer",
+    "status_after": "do it, book it, bill it, then answer as `status` does; `$ref` in `body` is the work's id",
     "quota": "the vendor's own over-quota answer, for `seconds` or, with `daily`, until the day ends",
     "delay": "wait `seconds`, then go on as usual",
     "refuse": "a refusal on content grounds, in the vendor's own way",
