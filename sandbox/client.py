@@ -165,6 +165,10 @@ class SandboxClient:
         body = {"refresh_token": refresh_token, "channel_id": channel_id, "title": title}
         self._ask("POST", "/google/accounts", body)
 
+    def set_consent(self, refresh_token: str = "", scopes: list[str] | None = None) -> None:
+        """What the owners who are asked next give: this refresh token (else a new one), these scopes (else all)."""
+        self._ask("POST", "/google/consent", {"refresh_token": refresh_token, "scopes": scopes or []})
+
     def revoke(self, refresh_token: str) -> None:
         self._ask("POST", "/google/revoke", {"refresh_token": refresh_token})
 

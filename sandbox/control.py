@@ -27,6 +27,7 @@ def app(sandbox: Sandbox) -> Flask:
     _notion_hooks(control, sandbox)
     _notion_person(control, sandbox)
     _accounts(control, sandbox)
+    _consents(control, sandbox)
     return control
 
 
@@ -155,6 +156,14 @@ def _accounts(control: Flask, sandbox: Sandbox) -> None:
     def account() -> Any:
         body = _body()
         google.set_account(sandbox, body["refresh_token"], body["channel_id"], body["title"])
+        return "", 204
+
+
+def _consents(control: Flask, sandbox: Sandbox) -> None:
+    @control.post("/google/consent")
+    def consent() -> Any:
+        body = _body()
+        google.set_consent(sandbox, str(body.get("refresh_token") or ""), list(body.get("scopes") or []))
         return "", 204
 
     @control.post("/google/revoke")

@@ -1,4 +1,4 @@
-"""Notion's file uploads: begun, sent in one or many parts, completed, attached; what is attached has a signed address."""
+"""Notion's file uploads: begun, sent in one or many parts, completed, attached; what is attached gets a signed URL."""
 
 import time
 import uuid
