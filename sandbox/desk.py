@@ -123,22 +123,16 @@ class Desk:
         return self.sandbox.faults.take(self.vendor, operation, text, frozenset(kinds))
 
     def _serve(self, operation: str, view: View, **path: Any) -> Response:
-        trouble = self.sandbox.faults.take(self.vendor, operation, request_text(), self._before) or self._over(
-            operation
-        )
-        kind = trouble.kind if trouble else ""
-        answer = self._troubled(trouble) if trouble else None
-        if answer is None:
-            answer = _answer(view, path)
+        fault = self.sandbox.faults.take(self.vendor, operation, request_text(), self._before) or self._over(operation)
+        kind = fault.kind if fault else ""
+        answer = (self._troubled(fault) if fault else None) or _answer(view, path)
         if kind in ("drop", "lost_reply", "cut"):
             request.environ[HANG_UP]()
         if isinstance(answer, Reply):
-            if trouble and kind == "status_after":
-                body = json.loads(json.dumps(trouble.body).replace("$ref", answer.ref))
-                answer = replace(answer, status=trouble.status, body=body, headers=trouble.headers)
+            answer = _answered_after(fault, answer) if fault and kind == "status_after" else answer
             self._book(operation, answer, kind or answer.note)
             answer = to_response(answer)
-        return _broken_off(answer, trouble.after_bytes) if trouble and kind == "cut_reply" else answer
+        return _broken_off(answer, fault.after_bytes) if fault and kind == "cut_reply" else answer
 
     def _over(self, operation: str) -> Fault | None:
         """The quota fault of a call that comes too soon."""
@@ -184,6 +178,12 @@ def _answer(view: View, path: dict[str, Any]) -> Reply | Response:
 
 def _plain_quota(fault: Fault) -> VendorError:
     return VendorError(429, "Too Many Requests", {"Retry-After": str(round(fault.seconds))})
+
+
+def _answered_after(fault: Fault, done: Reply) -> Reply:
+    """The planned answer to what has been done all the same; `$ref` in its body is the id of that."""
+    body = json.loads(json.dumps(fault.body).replace("$ref", done.ref))
+    return replace(done, status=fault.status, body=body, headers=fault.headers)
 
 
 def _broken_off(whole: Response, after_bytes: int) -> Response:

@@ -25,9 +25,7 @@ def app(sandbox: Sandbox) -> Flask:
 
     @desk.counter("POST", "/token", "token")
     def token() -> Reply:
-        basic = request.authorization or {}  # OAuth's own clients send id and secret in this header
-        client = request.form.get("client_id") or basic.get("username")
-        secret = request.form.get("client_secret") or basic.get("password")
+        client, secret = _client()
         refresh = request.form.get("refresh_token")
         if request.form.get("grant_type") not in ("refresh_token", "authorization_code"):
             raise oauth_error(400, "unsupported_grant_type", "Invalid grant_type")
@@ -45,6 +43,14 @@ def app(sandbox: Sandbox) -> Flask:
         return Reply(body={})
 
     return desk.app
+
+
+def _client() -> tuple[str | None, str | None]:
+    """Id and secret, out of the form or, as OAuth's own clients send them, out of the header."""
+    basic, form = request.authorization, request.form
+    if basic and "client_id" not in form:
+        return basic.get("username"), basic.get("password")
+    return form.get("client_id"), form.get("client_secret")
 
 
 def _consent(desk: Desk) -> Reply:

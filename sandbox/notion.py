@@ -118,7 +118,7 @@ def _people(desk: Desk) -> None:
     @desk.counter("GET", "/v1/users", "users.list")
     def users() -> Reply:
         _checked()
-        bot = USER_BOT | {"name": "Sandbox integration", "avatar_url": None, "type": "bot", "bot": {}}
+        bot: Document = USER_BOT | {"name": "Sandbox integration", "avatar_url": None, "type": "bot", "bot": {}}
         return Reply(body=_paged([_person(), bot], "user", request.args))
 
     @desk.counter("GET", "/v1/users/<key>", "users.retrieve")

@@ -158,7 +158,7 @@ def _keep(sandbox: Sandbox, kept: Document) -> None:
 
 
 def _file(sandbox: Sandbox, kept: Document) -> Path:
-    return sandbox.folder("notion/files") / kept["id"]
+    return sandbox.folder("notion/files") / str(kept["id"])
 
 
 def _part(sandbox: Sandbox, kept: Document, number: int) -> Path:

@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from datetime import datetime
+from email.message import Message
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -58,7 +59,7 @@ def insert_caption(sandbox: Sandbox, videos: Document) -> Reply:
         raise error(409, "captionExists", "The specified video already has a caption track with the given language.")
     kept = snippet | {"name": snippet.get("name", ""), "trackKind": "standard", "status": "serving"}
     kept |= {"isDraft": bool(snippet.get("isDraft")), "lastUpdated": iso(timespec="seconds")}
-    item = {"kind": "youtube#caption", "etag": "sandbox", "id": secrets.token_urlsafe(16), "snippet": kept}
+    item: Document = {"kind": "youtube#caption", "etag": "sandbox", "id": secrets.token_urlsafe(16), "snippet": kept}
     sandbox.books.put("youtube-caption", item["id"], item | {"track": track})
     return Reply(body=item, ref=item["id"], text=f"{video} {language}")
 
@@ -84,13 +85,14 @@ def _message() -> tuple[Document, str]:
     """The snippet and the file of a multipart/related body, or of a plain JSON body the snippet alone."""
     head = f"Content-Type: {request.content_type}\r\n\r\n".encode()
     whole = email.message_from_bytes(head + request.get_data(), policy=email.policy.HTTP)
-    parts = list(whole.iter_parts()) if whole.is_multipart() else [whole]
+    parts = whole.get_payload() if whole.is_multipart() else [whole]
+    found = [part.get_payload(decode=True) for part in parts if isinstance(part, Message)]
+    texts = [content.decode(errors="replace") for content in found if isinstance(content, bytes)]
     try:
-        snippet = json.loads(parts[0].get_payload(decode=True) or b"")["snippet"]
+        snippet = json.loads(texts[0])["snippet"]
     except (ValueError, KeyError, TypeError, IndexError):
         raise error(400, "invalidMetadata", "The request contains invalid metadata values.") from None
-    track = parts[1].get_payload(decode=True) if len(parts) > 1 else b""
-    return snippet, bytes(track or b"").decode(errors="replace")
+    return snippet, "".join(texts[1:2])
 
 
 def insert_playlist_item(sandbox: Sandbox, videos: Document, body: Document) -> Reply:
@@ -102,9 +104,14 @@ def insert_playlist_item(sandbox: Sandbox, videos: Document, body: Document) -> 
         raise error(404, "playlistNotFound", "The playlist identified with the playlistId parameter cannot be found.")
     if resource.get("videoId") not in videos:
         raise error(404, "videoNotFound", "The video that you are trying to add to the playlist cannot be found.")
-    kept = {"playlistId": playlist, "resourceId": {"kind": "youtube#video", "videoId": resource["videoId"]}}
+    kept: Document = {"playlistId": playlist, "resourceId": {"kind": "youtube#video", "videoId": resource["videoId"]}}
     kept |= {"position": len(_items(sandbox, playlist)), "publishedAt": iso(time.time(), timespec="seconds")}
-    item = {"kind": "youtube#playlistItem", "etag": "sandbox", "id": secrets.token_urlsafe(16), "snippet": kept}
+    item: Document = {
+        "kind": "youtube#playlistItem",
+        "etag": "sandbox",
+        "id": secrets.token_urlsafe(16),
+        "snippet": kept,
+    }
     sandbox.books.put("youtube-playlist-item", item["id"], item)
     return Reply(body=item, ref=item["id"], text=f"{playlist} {resource['videoId']}")
 
