@@ -89,7 +89,8 @@ compile = uv pip compile --quiet --upgrade --universal --python-version 3.11 --g
 clean: ## remove .venv and everything made at run time
 	@rm -rf .venv var .coverage .*_cache
 
-# uv where there is one (it also brings Python 3.11 along), else the Python that is there.
+# uv where there is one (it also brings Python 3.11 along), else the Python that is there. The list is whole, so pip
+# looks for nothing else: with hashes it would refuse what one package wants plain and another with extras.
 $(installed): requirements-dev.txt
 	@rm -rf .venv
 	@if command -v uv >/dev/null; then \
@@ -99,7 +100,7 @@ $(installed): requirements-dev.txt
 			$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && \
 			echo $$python && break; done); then \
 		$$found -m venv .venv && \
-		$(python) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt; \
+		$(python) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt; \
 	else \
 		echo "Python 3.11 with pip and venv is missing: install it (Debian: python3.11-venv) or uv, then again."; \
 		exit 1; \

@@ -36,13 +36,15 @@ class Vendor:
     """The names by which the product knows one outside service.
 
     `keys` are all needed to use it; `addresses` maps each name to the service's own address; `choices` are its optional
-    settings, taken over with the keys because they belong to the same account.
+    settings, taken over with the keys because they belong to the same account; `extras` are secrets that an account may
+    have: a rehearsal has them, a vendor turned real only with its own.
     """
 
     name: str
     keys: tuple[str, ...]
     addresses: Mapping[str, str]
     choices: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
 
 VENDORS = (
@@ -62,7 +64,8 @@ VENDORS = (
             "KIE_UPLOAD_URL": "https://kieai.redpandaai.co",
             "CATBOX_URL": "https://catbox.moe/user/api.php",
         },
-        ("KIE_VIDEO_MODEL", "KIE_WEBHOOK_KEY", "SEED_UPLOAD"),
+        ("KIE_VIDEO_MODEL", "SEED_UPLOAD"),
+        ("KIE_WEBHOOK_KEY",),
     ),
     Vendor(
         "ElevenLabs",
@@ -93,7 +96,7 @@ def rehearsal(addresses: Mapping[str, str], **extra: str) -> Environment:
     `addresses` is what the sandbox wrote. A vendor it forgot would be the real one by default, so ValueError.
     """
     _refuse_strangers(addresses)
-    keys = {key: f"sandbox-{key.lower()}" for vendor in VENDORS for key in vendor.keys}
+    keys = {key: f"sandbox-{key.lower()}" for vendor in VENDORS for key in (*vendor.keys, *vendor.extras)}
     return harmless() | keys | dict(addresses) | new_secrets() | extra
 
 
@@ -112,8 +115,9 @@ def with_real_keys(environment: Environment, dotenv: Path) -> tuple[Environment,
     real = [vendor for vendor in VENDORS if all(key in given for key in vendor.keys)]
     changed = dict(environment)
     for vendor in real:
-        names = (*vendor.keys, *vendor.addresses, *vendor.choices)
-        changed |= dict(vendor.addresses) | {name: given[name] for name in names if name in given}
+        names = (*vendor.keys, *vendor.addresses, *vendor.choices, *vendor.extras)
+        theirs = {name: given[name] for name in names if name in given}
+        changed |= dict(vendor.addresses) | dict.fromkeys(vendor.extras, "") | theirs
     return changed, [vendor.name for vendor in real]
 
 

@@ -221,7 +221,17 @@ def _phase(take: Take) -> dict[str, str]:
         return {}
     if take.ref:
         return {"PHASE": "collect", "REF": take.ref}
-    return {"PHASE": "submit", "CALLBACK_URL": settings.PUBLIC_URL + reverse("callback", args=[take.token])}
+    callback = settings.PUBLIC_URL + reverse("callback", args=[take.token])
+    return {"PHASE": "submit", "CALLBACK_URL": callback} | _seed(take)
+
+
+def _seed(take: Take) -> dict[str, str]:
+    """Where SEED_UPLOAD=signed: the address at which the provider gets the still from us."""
+    source = take.sources.first()
+    if settings.MODELS["SEED_UPLOAD"] != "signed" or source is None:
+        return {}
+    name = workspace.file_of(source).name
+    return {"SEED_URL": settings.PUBLIC_URL + reverse("signed-file", args=[workspace.signed_name(source), name])}
 
 
 def _beat(runs: dict[Run, Take]) -> None:

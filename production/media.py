@@ -29,6 +29,14 @@ def take_file(request: HttpRequest, take_id: int) -> HttpResponseBase:
     return serve(request, path)
 
 
+def signed_file(request: HttpRequest, name: str, _file: str) -> HttpResponseBase:
+    """A take's file for a provider that was given its signed address."""
+    take = workspace.signed_take(name)
+    if take is None or not workspace.file_of(take).is_file():
+        raise Http404("The address is not signed by us, too old, or its file is gone")
+    return serve(request, workspace.file_of(take))
+
+
 def serve(request: HttpRequest, path: Path) -> HttpResponseBase:
     """200, 206 for a single byte range, 304 or 416. Django's FileResponse knows no ranges."""
     stat, kind = path.stat(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"

@@ -4,6 +4,7 @@
 {root}/{channel}/{task}/assets/characters/hero.png -> the selected take   (composites, videos, audio, sfx, final alike)
 """
 
+import datetime as dt
 import hashlib
 import shutil
 import tempfile
@@ -12,8 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
+from django.core import signing
 
 from production.models import Take, Task
+
+SIGNED, SIGNED_LIFE = "take file", dt.timedelta(hours=24)  # a render waits in the provider's line before it fetches
 
 
 def folder(task: Task) -> Path:
@@ -28,6 +32,20 @@ def run_folder(take: Take) -> Path:
 def file_of(take: Take) -> Path:
     """The file that the take produced."""
     return folder(take.task) / take.output
+
+
+def signed_name(take: Take) -> str:
+    """A word that opens this take's file to a provider without a login, for SIGNED_LIFE; see `signed_take`."""
+    return signing.dumps(take.pk, salt=SIGNED)
+
+
+def signed_take(name: str) -> Take | None:
+    """The take whose file the word opens, None where it is none of ours or too old."""
+    try:
+        key = signing.loads(name, salt=SIGNED, max_age=SIGNED_LIFE)
+    except signing.BadSignature:
+        return None
+    return Take.objects.select_related("task__channel").filter(pk=key, state=Take.State.DONE).first()
 
 
 def relative(take: Take, path: Path) -> str:

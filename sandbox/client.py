@@ -90,6 +90,11 @@ class SandboxClient:
         """Trouble for the next calls; details: times, match, status, body, headers, seconds, after_bytes."""
         self._ask("POST", "/faults", {"vendor": vendor, "kind": kind, "operation": operation, **details})
 
+    def planned_faults(self, kind: str = "") -> list[dict[str, Any]]:
+        """The troubles not met yet, of one kind or all."""
+        planned: list[dict[str, Any]] = self._ask("GET", "/faults")
+        return [fault for fault in planned if kind in ("", fault["kind"])]
+
     def clear_faults(self) -> None:
         self._ask("DELETE", "/faults")
 
@@ -98,6 +103,10 @@ class SandboxClient:
         wanted: dict[str, Any] = {**({"name": name} if name else {}), **seconds}
         pace: dict[str, float] = self._ask("POST", "/pace", wanted)
         return pace
+
+    def set_limits(self, *, on: bool) -> None:
+        """Whether the vendors' limits of calls in a span of time hold (docs/sandbox.md lists them)."""
+        self._ask("POST", "/limits", {"on": on})
 
     def create_database(self, title: str, properties: dict[str, Any]) -> tuple[str, str]:
         """Ids of the new database and of its data source; for the properties see `board_properties`."""
@@ -142,6 +151,10 @@ class SandboxClient:
     def set_credits(self, left: float) -> None:
         self._ask("POST", "/kie/credits", {"left": left})
 
+    def set_webhook_key(self, key: str) -> None:
+        """The key that KIE signs its callbacks with; an empty one: it doesn't."""
+        self._ask("POST", "/kie/webhook-key", {"key": key})
+
     def videos(self) -> list[dict[str, Any]]:
         """YouTube's videos: id, sha256, bytes, snippet, status, session."""
         videos: list[dict[str, Any]] = self._ask("GET", "/youtube/videos")
@@ -151,6 +164,10 @@ class SandboxClient:
         """Which YouTube channel a refresh token opens."""
         body = {"refresh_token": refresh_token, "channel_id": channel_id, "title": title}
         self._ask("POST", "/google/accounts", body)
+
+    def set_consent(self, refresh_token: str = "", scopes: list[str] | None = None) -> None:
+        """What the owners who are asked next give: this refresh token (else a new one), these scopes (else all)."""
+        self._ask("POST", "/google/consent", {"refresh_token": refresh_token, "scopes": scopes or []})
 
     def revoke(self, refresh_token: str) -> None:
         self._ask("POST", "/google/revoke", {"refresh_token": refresh_token})

@@ -27,6 +27,7 @@ def app(sandbox: Sandbox) -> Flask:
     _notion_hooks(control, sandbox)
     _notion_person(control, sandbox)
     _accounts(control, sandbox)
+    _consents(control, sandbox)
     return control
 
 
@@ -66,6 +67,11 @@ def _trouble(control: Flask, sandbox: Sandbox) -> None:
     @control.delete("/faults")
     def clear() -> Any:
         sandbox.faults.clear()
+        return "", 204
+
+    @control.post("/limits")
+    def limits() -> Any:
+        sandbox.limits.switch(on=bool(_body()["on"]))
         return "", 204
 
     @control.post("/pace")
@@ -137,6 +143,11 @@ def _accounts(control: Flask, sandbox: Sandbox) -> None:
         kie.set_credits(sandbox, float(_body()["left"]))
         return "", 204
 
+    @control.post("/kie/webhook-key")
+    def webhook_key() -> Any:
+        kie.set_webhook_key(sandbox, str(_body()["key"]))
+        return "", 204
+
     @control.get("/youtube/videos")
     def videos() -> Response:
         return jsonify(youtube.all_videos(sandbox))
@@ -145,6 +156,14 @@ def _accounts(control: Flask, sandbox: Sandbox) -> None:
     def account() -> Any:
         body = _body()
         google.set_account(sandbox, body["refresh_token"], body["channel_id"], body["title"])
+        return "", 204
+
+
+def _consents(control: Flask, sandbox: Sandbox) -> None:
+    @control.post("/google/consent")
+    def consent() -> Any:
+        body = _body()
+        google.set_consent(sandbox, str(body.get("refresh_token") or ""), list(body.get("scopes") or []))
         return "", 204
 
     @control.post("/google/revoke")

@@ -2,10 +2,11 @@
 
 import functools
 import json
+import math
 import threading  # noqa: TID251 - the sandbox serves from threads
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from flask import Flask, Response, g, request
 from sandbox.books import Books, Call, digest
 from sandbox.errands import Errands
 from sandbox.faults import Fault, Faults
+from sandbox.limits import Limits
 from sandbox.pace import PaceKeeper
 from sandbox.speech import Speaker
 
 KEY_PREFIX = "sandbox-"
 HANG_UP = "sandbox.hang_up"  # WSGI environ key of a function: the server closes the socket instead of answering
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of a JSON or form request; film uploads are streamed and not counted here
-BEFORE = frozenset({"status", "drop", "quota", "delay", "lost_reply"})
+BEFORE = frozenset({"status", "drop", "quota", "delay", "lost_reply", "cut_reply", "status_after"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Sandbox:
     books: Books
     faults: Faults
     pace: PaceKeeper
+    limits: Limits
     errands: Errands
     speaker: Speaker
     addresses: dict[str, str] = field(default_factory=dict)
@@ -76,15 +79,31 @@ View = Callable[..., Reply | Response]
 
 
 class Desk:
-    """A Flask app for one vendor, whose counters are booked and can be troubled."""
+    """A Flask app for one vendor, whose counters are booked and can be troubled.
 
-    def __init__(self, sandbox: Sandbox, vendor: str, quota: "Callable[[Fault], VendorError] | None" = None) -> None:
+    quota: the vendor's own over-quota answer; unknown: its own answer to an address that it does not have;
+    cuts: whether a planned `cut` is met at any counter (else the vendor's module looks for it itself).
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        vendor: str,
+        quota: "Callable[[Fault], VendorError] | None" = None,
+        *,
+        unknown: "Callable[[], VendorError] | None" = None,
+        cuts: bool = True,
+    ) -> None:
         self.sandbox = sandbox
         self.quota = quota or _plain_quota
         self.vendor = vendor
         self.app = Flask(f"sandbox.{vendor}", static_folder=None)
         self.app.json.sort_keys = False  # type: ignore[attr-defined]
         self.app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
+        self._before = BEFORE | {"cut"} if cuts else BEFORE
+        if unknown:
+            for status in (404, 405):
+                self.app.register_error_handler(status, lambda _: to_response(unknown().reply))
 
     def counter(self, method: str, path: str, operation: str) -> Callable[[View], View]:
         """Registers a view as an operation of the vendor: `operation` is its name in the books and in faults."""
@@ -104,22 +123,33 @@ class Desk:
         return self.sandbox.faults.take(self.vendor, operation, text, frozenset(kinds))
 
     def _serve(self, operation: str, view: View, **path: Any) -> Response:
-        trouble = self.sandbox.faults.take(self.vendor, operation, request_text(), BEFORE)
-        kind = trouble.kind if trouble else ""
-        if trouble and kind == "delay":
-            self.sandbox.wait(trouble.seconds)
-        if trouble and kind in ("status", "drop"):
-            answer: Reply | Response = _troubled(trouble)
-        elif trouble and kind == "quota":
-            answer = self.quota(trouble).reply
-        else:
-            answer = _answer(view, path)
-        if kind in ("drop", "lost_reply"):
+        fault = self.sandbox.faults.take(self.vendor, operation, request_text(), self._before) or self._over(operation)
+        kind = fault.kind if fault else ""
+        answer = (self._troubled(fault) if fault else None) or _answer(view, path)
+        if kind in ("drop", "lost_reply", "cut"):
             request.environ[HANG_UP]()
-        if isinstance(answer, Response):
-            return answer
-        self._book(operation, answer, kind or answer.note)
-        return to_response(answer)
+        if isinstance(answer, Reply):
+            answer = _answered_after(fault, answer) if fault and kind == "status_after" else answer
+            self._book(operation, answer, kind or answer.note)
+            answer = to_response(answer)
+        return _broken_off(answer, fault.after_bytes) if fault and kind == "cut_reply" else answer
+
+    def _over(self, operation: str) -> Fault | None:
+        """The quota fault of a call that comes too soon."""
+        wait = self.sandbox.limits.wait_for(self.vendor, operation)
+        return Fault(vendor=self.vendor, kind="quota", seconds=math.ceil(wait)) if wait else None
+
+    def _troubled(self, fault: Fault) -> Reply | None:
+        """The answer in place of the counter's own; None where that one is given all the same."""
+        if fault.kind == "delay":
+            self.sandbox.wait(fault.seconds)
+        if fault.kind == "quota":
+            return self.quota(fault).reply
+        if fault.kind == "cut":
+            request.stream.read(fault.after_bytes)
+        if fault.kind in ("status", "drop", "cut"):
+            return Reply(body=fault.body, status=fault.status, headers=fault.headers, accepted=False)
+        return None
 
     def _book(self, operation: str, reply: Reply, fault: str) -> None:
         self.sandbox.books.record(
@@ -150,8 +180,18 @@ def _plain_quota(fault: Fault) -> VendorError:
     return VendorError(429, "Too Many Requests", {"Retry-After": str(round(fault.seconds))})
 
 
-def _troubled(fault: Fault) -> Reply:
-    return Reply(body=fault.body, status=fault.status, headers=fault.headers, accepted=False)
+def _answered_after(fault: Fault, done: Reply) -> Reply:
+    """The planned answer to what has been done all the same; `$ref` in its body is the id of that."""
+    body = json.loads(json.dumps(fault.body).replace("$ref", done.ref))
+    return replace(done, status=fault.status, body=body, headers=fault.headers)
+
+
+def _broken_off(whole: Response, after_bytes: int) -> Response:
+    """As many bytes as that of an answer which promises all of them, then the end of the connection."""
+    whole.direct_passthrough = False  # a file, too, is read
+    data = whole.get_data()
+    headers = dict(whole.headers) | {"Content-Length": str(len(data)), "Connection": "close"}
+    return Response(iter([data[:after_bytes]]), whole.status_code, headers)  # of a list werkzeug would count anew
 
 
 def to_response(reply: Reply) -> Response:

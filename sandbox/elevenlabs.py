@@ -3,10 +3,12 @@
 import base64
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, g, request
 
 from sandbox.books import Document
 from sandbox.desk import Desk, Reply, Sandbox, VendorError, json_object, known_key
@@ -25,39 +27,103 @@ SPEECH_MODELS = {
     "eleven_turbo_v2_5": (40_000, 0.5),
     "eleven_flash_v2_5": (40_000, 0.5),
 }
+SOUND_TEXT = 450  # characters; the planner keeps to the same
 SOUND_MODELS = {"eleven_text_to_sound_v2", "eleven_text_to_sound_v3"}
 FORMAT = re.compile(rf"({'|'.join(AUDIO_FAMILIES)})_(8000|16000|22050|24000|32000|44100|48000)(_\d+)?")
+AT_ONCE = 10  # requests of the Pro plan
+NAMED = [("21m00Tcm4TlvDq8ikWAM", "Rachel"), ("AZnzlk1XvdvUeBnXmlld", "Domi"), ("EXAVITQu4vr4xnSDxMaL", "Bella")]
 VOICES = ("en-us", "en-gb", "en-us+f3", "en-gb+m3", "en-us+m7", "en-gb+f2")
 
 
 def app(sandbox: Sandbox) -> Flask:
-    desk = Desk(sandbox, "elevenlabs", quota_error)
+    desk = Desk(sandbox, "elevenlabs", quota_error, unknown=lambda: VendorError(404, {"detail": "Not Found"}))
 
     @desk.counter("POST", "/v1/text-to-speech/<voice>", "text-to-speech")
     def plain(voice: str) -> Reply:
-        audio, _, reply = _narrate(desk, voice)
+        with _turn(sandbox):
+            audio, _, reply = _narrate(desk, voice)
         return Reply(**vars(reply) | {"body": audio})
 
     @desk.counter("POST", "/v1/text-to-speech/<voice>/with-timestamps", "text-to-speech")
     def with_timestamps(voice: str) -> Reply:
-        audio, spoken, reply = _narrate(desk, voice)
+        with _turn(sandbox):
+            audio, spoken, reply = _narrate(desk, voice)
         times = alignment(reply.text, spoken)
         body = {"audio_base64": base64.b64encode(audio).decode(), "alignment": times, "normalized_alignment": times}
         return Reply(**vars(reply) | {"body": body, "headers": reply.headers | {"Content-Type": "application/json"}})
 
     @desk.counter("POST", "/v1/sound-generation", "sound-generation")
     def sound() -> Reply:
-        return _sound(desk)
+        with _turn(sandbox):
+            return _sound(desk)
 
     @desk.counter("GET", "/v1/user/subscription", "subscription")
     def subscription() -> Reply:
         _check_key()
         used = sum(call["units"] for call in sandbox.books.calls("elevenlabs"))
-        return Reply(
-            body={"tier": "pro", "character_count": round(used), "character_limit": 500_000, "status": "active"}
-        )
+        plan = {"tier": "pro", "character_count": round(used), "character_limit": 500_000, "status": "active"}
+        slots = {"voice_slots_used": len(NAMED), "voice_limit": 160, "can_use_instant_voice_cloning": True}
+        return Reply(body=plan | slots | {"can_extend_character_limit": False, "currency": "usd"})
+
+    @desk.counter("GET", "/v1/models", "models")
+    def models() -> Reply:
+        _check_key()
+        listed = [
+            {"model_id": name, "name": name, "can_do_text_to_speech": True, "maximum_text_length_per_request": longest}
+            | {"model_rates": {"character_cost_multiplier": credits_a_character}}
+            for name, (longest, credits_a_character) in SPEECH_MODELS.items()
+        ]
+        return Reply(body=listed)
+
+    @desk.counter("GET", "/v2/voices", "voices")
+    def voices() -> Reply:
+        _check_key()
+        size, start = request.args.get("page_size", 10, int), request.args.get("next_page_token", 0, int)
+        page = [{"voice_id": key, "name": name, "category": "premade"} for key, name in NAMED[start : start + size]]
+        more = start + size < len(NAMED)
+        token = str(start + size) if more else None
+        return Reply(body={"voices": page, "has_more": more, "total_count": len(NAMED), "next_page_token": token})
+
+    @desk.counter("GET", "/v1/history", "history")
+    def history() -> Reply:
+        _check_key()
+        return Reply(body=_history(sandbox))
 
     return desk.app
+
+
+@contextmanager
+def _turn(sandbox: Sandbox) -> Iterator[None]:
+    """One of the plan's concurrent requests; raises the 429 where they are all taken."""
+    with sandbox.limits.in_flight("elevenlabs") as busy:
+        g.busy = busy
+        if sandbox.limits.on and busy > AT_ONCE:
+            raise quota_error(Fault(vendor="elevenlabs", kind="quota"))
+        yield
+
+
+def _history(sandbox: Sandbox) -> Document:
+    """What was made and billed, youngest first; the next page starts after the item named."""
+    made = [call for call in reversed(sandbox.books.calls("elevenlabs")) if call["usd"] > 0]
+    size, after = request.args.get("page_size", 100, int), request.args.get("start_after_history_item_id")
+    start = next((at + 1 for at, call in enumerate(made) if call["ref"] == after), 0)
+    page = made[start : start + size]
+    items = [
+        {
+            "history_item_id": call["ref"],
+            "request_id": call["ref"],
+            "date_unix": int(call["at"]),
+            "character_count_change_from": 0,
+            "character_count_change_to": round(call["units"]),
+            "content_type": "audio/mpeg",
+            "state": "created",
+            "text": call["text"],
+            "source": "TTS",
+        }
+        for call in page
+    ]
+    last = page[-1]["ref"] if page else None
+    return {"history": items, "last_history_item_id": last, "has_more": start + size < len(made)}
 
 
 def _narrate(desk: Desk, voice: str) -> tuple[bytes, Spoken, Reply]:
@@ -108,6 +174,8 @@ def _sound(desk: Desk) -> Reply:
     if model not in SOUND_MODELS:
         raise error(400, "model_not_found", f"A model with model ID {model} does not exist.")
     text = body["text"]
+    if len(text) > SOUND_TEXT:
+        raise error(400, "text_too_long", f"The text has {len(text)} characters; at most {SOUND_TEXT} are allowed.")
     if desk.refused(text, "sound-generation"):
         raise error(403, "content_against_policy", "The text may violate our terms of use.", text=text)
     desk.sandbox.wait(desk.sandbox.pace.now.sound)
@@ -123,10 +191,10 @@ def _priced(text: str, credit: float, output_format: str) -> Reply:
     headers = {
         "Content-Type": "audio/mpeg" if output_format.startswith("mp3") else "application/octet-stream",
         "request-id": ref,
-        "history-item-id": uuid.uuid4().hex[:20],
+        "history-item-id": ref,
         "character-cost": str(round(credit)),
-        "current-concurrent-requests": "1",
-        "maximum-concurrent-requests": "10",
+        "current-concurrent-requests": str(g.busy),
+        "maximum-concurrent-requests": str(AT_ONCE),
     }
     usd = round(credit * USD_A_CREDIT, 6)
     return Reply(body=b"", headers=headers, ref=ref, usd=usd, units=round(credit), unit="credit", text=text)
@@ -155,7 +223,7 @@ def error(status: int, code: str, message: str, *, text: str = "") -> VendorErro
 
 
 def quota_error(fault: Fault) -> VendorError:
-    """No credits left is a 401; too many at once is a 429."""
+    """No credits left is a 401; too many at once is a 429, with no Retry-After."""
     if fault.daily:
         return error(401, "quota_exceeded", "This request exceeds your quota. You have 0 credits remaining.")
     return error(429, "concurrent_limit_exceeded", "Too many concurrent requests for your plan.")

@@ -8,14 +8,17 @@ from sandbox.books import Books
 
 KINDS = {
     "status": "answer with `status`, `body`, `headers`; nothing is done or billed",
-    "drop": "close the socket before anything is done or billed; a webhook event is never delivered",
+    "drop": "close the socket before anything is done or billed; a webhook event or callback is never delivered",
     "lost_reply": "do it, book it, bill it, then close the socket without an answer",
+    "status_after": "do it, book it, bill it, then answer as `status` does; `$ref` in `body` is the work's id",
     "quota": "the vendor's own over-quota answer, for `seconds` or, with `daily`, until the day ends",
     "delay": "wait `seconds`, then go on as usual",
     "refuse": "a refusal on content grounds, in the vendor's own way",
     "render_fail": "take the render job and let it end in state fail",
-    "cut": "take `after_bytes` of the request's body, then close the socket (uploads)",
-    "duplicate": "deliver the webhook event twice",
+    "cut": "take `after_bytes` of the request's body, then close the socket; only YouTube keeps what came",
+    "cut_reply": "do it, book it, bill it, then break the answer (or the download) off after `after_bytes`",
+    "duplicate": "deliver the webhook event or callback twice",
+    "late": "deliver the webhook event or callback `seconds` later, so that younger ones overtake it",
 }
 
 

@@ -1,8 +1,10 @@
 """Gemini: generateContent of image and text models, and the list of models."""
 
 import base64
+import json
 import re
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from flask import Flask, request
@@ -39,30 +41,68 @@ REQUEST: Document = {
 
 
 def app(sandbox: Sandbox) -> Flask:
-    desk = Desk(sandbox, "gemini", quota_error)
+    desk = Desk(sandbox, "gemini", quota_error, unknown=lambda: error(404, "NOT_FOUND", "Method not found."))
 
     @desk.counter("GET", "/<any(v1beta,v1):version>/models", "models")
     def models(version: str) -> Reply:
         _check_key()
-        names = [*TEXT_MODELS, *IMAGE_MODELS]
-        methods = {"supportedGenerationMethods": ["generateContent", "countTokens"]}
-        return Reply(
-            body={
-                "models": [{"name": f"models/{name}", "displayName": name, "version": "1"} | methods for name in names]
-            }
-        )
+        return Reply(body=_model_page())
 
     @desk.counter("GET", "/<any(v1beta,v1):version>/models/<model>", "models")
     def model(version: str, model: str) -> Reply:
         _check_key()
         _check_model(model, version)
-        return Reply(body={"name": f"models/{model}", "displayName": model, "version": "1"})
+        return Reply(body=_model(model))
 
     @desk.counter("POST", "/<any(v1beta,v1):version>/models/<model>:generateContent", "generateContent")
     def generate(version: str, model: str) -> Reply:
         return _generate(desk, model, version)
 
+    @desk.counter("POST", "/<any(v1beta,v1):version>/models/<model>:streamGenerateContent", "generateContent")
+    def stream(version: str, model: str) -> Reply:
+        whole = _generate(desk, model, version)
+        events = "".join(f"data: {json.dumps(chunk)}\r\n\r\n" for chunk in _chunks(whole.body))
+        return replace(whole, body=events, headers={"Content-Type": "text/event-stream"})
+
+    @desk.counter("POST", "/<any(v1beta,v1):version>/models/<model>:countTokens", "countTokens")
+    def count(version: str, model: str) -> Reply:
+        _check_key()
+        _check_model(model, version)
+        parts = _parts(json_object() or {})
+        words = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+        usage = _usage(words, sum("inlineData" in part for part in parts), 0)
+        return Reply(body={"totalTokens": usage["promptTokenCount"]})
+
     return desk.app
+
+
+def _model(name: str) -> Document:
+    methods = ["generateContent", "streamGenerateContent", "countTokens"]
+    size = {"inputTokenLimit": 65_536, "outputTokenLimit": 32_768}
+    head = {"name": f"models/{name}", "displayName": name, "version": "1"}
+    return head | size | {"supportedGenerationMethods": methods}
+
+
+def _model_page() -> Document:
+    """The models from the page token on, 50 a page unless told."""
+    names = [*TEXT_MODELS, *IMAGE_MODELS]
+    size, start = request.args.get("pageSize", 50, int), request.args.get("pageToken", 0, int)
+    more = {"nextPageToken": str(start + size)} if start + size < len(names) else {}
+    return {"models": [_model(name) for name in names[start : start + size]]} | more
+
+
+def _chunks(answer: Document) -> list[Document]:
+    """A text in two parts, the usage and the reason for the end with the last; anything else as it is."""
+    candidates = answer.get("candidates") or []
+    parts = candidates[0]["content"].get("parts", []) if candidates else []
+    text = parts[0].get("text", "") if parts else ""
+    if len(text) < 2:
+        return [answer]
+    half = len(text) // 2
+    first, last = ({"parts": [{"text": part}], "role": "model"} for part in (text[:half], text[half:]))
+    told = {key: answer[key] for key in ("modelVersion", "responseId")}
+    begun = told | {"candidates": [{"content": first, "index": 0}]}
+    return [begun, answer | {"candidates": [candidates[0] | {"content": last}]}]
 
 
 def _generate(desk: Desk, model: str, version: str) -> Reply:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hmac
 import json
 import mimetypes
 import secrets
@@ -13,13 +14,14 @@ import requests
 from flask import Flask, Response, request, send_from_directory
 from werkzeug.utils import secure_filename
 
-from sandbox.books import Document
+from sandbox.books import Call, Document
 from sandbox.desk import Desk, Reply, Sandbox, VendorError, bearer, json_object, known_key
 from sandbox.media import MediaError, make_clip
 
 USD_A_CREDIT = 0.005
 START_CREDITS = 100_000.0
 RENDERS_AT_ONCE = 2
+WEBHOOK_KEY = "sandbox-kie_webhook_key"  # what callbacks are signed with until another key is set
 CALLBACK_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before a failed callback is posted again
 UPLOAD_LIMIT = 100 * 1000 * 1000
 # Model -> (input field of the seed image, allowed durations, credits a second, whether `sound` is required)
@@ -54,7 +56,7 @@ def app(sandbox: Sandbox) -> Flask:
         _check_key()
         return Reply(body={"code": 200, "msg": "success", "data": _credits(sandbox)})
 
-    @desk.app.get("/files/<name>")
+    @desk.counter("GET", "/files/<name>", "download")
     def result(name: str) -> Response:
         return send_from_directory(sandbox.folder("kie/results"), name)
 
@@ -194,6 +196,10 @@ def set_credits(sandbox: Sandbox, left: float) -> None:
     sandbox.books.put("kie", "credits", {"left": left})
 
 
+def set_webhook_key(sandbox: Sandbox, key: str) -> None:
+    sandbox.books.put("kie", "webhook-key", {"key": key})
+
+
 def _charge(sandbox: Sandbox, cost: float) -> None:
     """Takes credits (gives back with a negative cost); raises 402 where they don't suffice."""
     with sandbox.books.transaction():
@@ -249,15 +255,38 @@ def _call_back(sandbox: Sandbox, post: Document) -> float | None:
     failed = job["state"] == "fail"
     data = _public(job) | {"remainedCredits": _credits(sandbox)}
     body = {"code": 501 if failed else 200, "msg": job["trouble"] or "success", "data": data}
-    try:
-        taken = requests.post(post["url"], json=body, timeout=10).ok
-    except requests.RequestException:
-        taken = False
-    attempt = post["attempt"]
-    if taken or attempt >= len(CALLBACK_PAUSES):
+    trouble = sandbox.faults.take("kie", "callback", job["prompt"], frozenset({"drop", "duplicate", "late"}))
+    kind = trouble.kind if trouble else ""
+    if trouble and kind == "late":
+        return trouble.seconds
+    copies = {"drop": 0, "duplicate": 2}.get(kind, 1)
+    status = [_post(sandbox, post["url"], job["taskId"], body) for _ in range(copies)][-1] if copies else 0
+    taken, attempt = 200 <= status < 300, post["attempt"]
+    told = f"{data['state']} attempt {attempt + 1}"
+    named = {"vendor": "kie", "operation": "callback", "ref": job["taskId"], "text": told, "fault": kind}
+    sandbox.books.record(Call(**named, status=status, accepted=taken))
+    if taken or not copies or attempt >= len(CALLBACK_PAUSES):
         return None
     post["attempt"] = attempt + 1
     return CALLBACK_PAUSES[attempt]
+
+
+def _post(sandbox: Sandbox, url: str, task: str, body: Document) -> int:
+    """The HTTP status, 0 where nobody answered."""
+    try:
+        return requests.post(url, json=body, headers=_signed(sandbox, task), timeout=10).status_code
+    except requests.RequestException:
+        return 0
+
+
+def _signed(sandbox: Sandbox, task: str) -> dict[str, str]:
+    """KIE signs job and time, not the body; nothing where the account has no key for it."""
+    key = (sandbox.books.get("kie", "webhook-key") or {"key": WEBHOOK_KEY})["key"]
+    if not key:
+        return {}
+    at = str(int(time.time()))
+    digest = hmac.digest(key.encode(), f"{task}.{at}".encode(), "sha256")
+    return {"X-Webhook-Timestamp": at, "X-Webhook-Signature": base64.b64encode(digest).decode()}
 
 
 def _state(job: Document) -> str:

@@ -1,13 +1,15 @@
 """Notion: databases with their data source, pages, queries, comments, users; as API version 2025-09-03 has them."""
 
+import functools
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, Response, request
 
-from sandbox import notion_hooks
+from sandbox import notion_files, notion_hooks
 from sandbox.books import Document
 from sandbox.desk import Desk, Reply, Sandbox, VendorError, bearer, iso, json_object, known_key
 from sandbox.faults import Fault
@@ -34,11 +36,13 @@ USER_PERSON = {"object": "user", "id": PERSON["id"]}
 
 
 def app(sandbox: Sandbox) -> Flask:
-    desk = Desk(sandbox, "notion", quota_error)
+    unknown = functools.partial(notion_error, 400, "invalid_request_url", "Invalid request URL.")
+    desk = Desk(sandbox, "notion", quota_error, unknown=unknown)
     notion_hooks.register(sandbox)
     _pages(desk)
     _databases(desk)
     _people(desk)
+    _files(desk)
     return desk.app
 
 
@@ -111,13 +115,18 @@ def _people(desk: Desk) -> None:
         owner = {"owner": {"type": "workspace", "workspace": True}, "workspace_name": "Sandbox"}
         return Reply(body=USER_BOT | {"name": "Sandbox integration", "avatar_url": None, "type": "bot", "bot": owner})
 
+    @desk.counter("GET", "/v1/users", "users.list")
+    def users() -> Reply:
+        _checked()
+        bot: Document = USER_BOT | {"name": "Sandbox integration", "avatar_url": None, "type": "bot", "bot": {}}
+        return Reply(body=_paged([_person(), bot], "user", request.args))
+
     @desk.counter("GET", "/v1/users/<key>", "users.retrieve")
     def user(key: str) -> Reply:
         _checked()
         if key != PERSON["id"]:
             raise notion_error(404, "object_not_found", f"Could not find user with ID: {key}.")
-        person = {"person": {"email": "creator@sandbox.invalid"}}
-        return Reply(body=USER_PERSON | {"name": "Creator", "avatar_url": None, "type": "person"} | person)
+        return Reply(body=_person())
 
     @desk.counter("POST", "/v1/comments", "comments.create")
     def comment() -> Reply:
@@ -135,7 +144,48 @@ def _people(desk: Desk) -> None:
         _checked()
         wanted = _uuid(request.args.get("block_id", ""))
         found = [each for each in sandbox.books.all("notion-comment") if each["parent"]["page_id"] == wanted]
-        return Reply(body=_list(found, "comment"))
+        return Reply(body=_paged(found, "comment", request.args))
+
+
+def _person() -> Document:
+    person = {"person": {"email": "creator@sandbox.invalid"}}
+    return USER_PERSON | {"name": "Creator", "avatar_url": None, "type": "person"} | person
+
+
+def _files(desk: Desk) -> None:
+    sandbox = desk.sandbox
+
+    @desk.counter("POST", "/v1/file_uploads", "file_uploads.create")
+    def create() -> Reply:
+        kept = notion_files.begin(sandbox, _checked())
+        return Reply(body=notion_files.view(sandbox, kept), ref=kept["id"], text=kept["name"])
+
+    @desk.counter("GET", "/v1/file_uploads", "file_uploads.list")
+    def listed() -> Reply:
+        _checked()
+        found = notion_files.everything(sandbox, request.args.get("status"))
+        return Reply(body=_paged([notion_files.view(sandbox, kept) for kept in found], "file_upload", request.args))
+
+    @desk.counter("GET", "/v1/file_uploads/<key>", "file_uploads.retrieve")
+    def retrieve(key: str) -> Reply:
+        _checked()
+        return Reply(body=notion_files.view(sandbox, notion_files.find(sandbox, key)))
+
+    @desk.counter("POST", "/v1/file_uploads/<key>/send", "file_uploads.send")
+    def send(key: str) -> Reply:
+        _check_access()
+        kept = notion_files.send(sandbox, notion_files.find(sandbox, key))
+        return Reply(body=notion_files.view(sandbox, kept), ref=kept["id"])
+
+    @desk.counter("POST", "/v1/file_uploads/<key>/complete", "file_uploads.complete")
+    def complete(key: str) -> Reply:
+        _checked()
+        kept = notion_files.complete(sandbox, notion_files.find(sandbox, key))
+        return Reply(body=notion_files.view(sandbox, kept), ref=kept["id"])
+
+    @desk.counter("GET", "/files/<key>/<name>", "download")
+    def download(key: str, name: str) -> Response:
+        return notion_files.content(sandbox, key)
 
 
 def create_database(sandbox: Sandbox, title: Any, properties: Any, *, by_person: bool) -> Document:
@@ -160,6 +210,7 @@ def create_page(sandbox: Sandbox, source: Document, properties: Any, *, author: 
     """A row of the data source; announces page.created. Returns it as kept."""
     with sandbox.books.transaction():
         values = write_values(source["schema"], properties)
+        notion_files.attach(sandbox, values)
         sandbox.books.put("notion-source", source["id"], source)
         page = {
             "id": str(uuid.uuid4()),
@@ -185,6 +236,7 @@ def edit_page(
         page = find_page(sandbox, page["id"])
         source = find_source(sandbox, page["data_source"])
         written = write_values(source["schema"], properties)
+        notion_files.attach(sandbox, written)
         changed = [source["schema"][name]["id"] for name, value in written.items() if page["values"].get(name) != value]
         if in_trash is not None and in_trash != page["in_trash"]:
             page["in_trash"] = in_trash
@@ -238,6 +290,9 @@ def minute(at: float) -> str:
 def page_view(sandbox: Sandbox, page: Document) -> Document:
     source = find_source(sandbox, page["data_source"])
     shown = properties_view(source, page)
+    for each in shown.values():
+        if each["type"] == "files":
+            each["files"] = [notion_files.shown(sandbox, file) for file in each["files"]]
     parent = {"type": "data_source_id", "data_source_id": page["data_source"], "database_id": page["database"]}
     return {
         "object": "page",
@@ -292,9 +347,6 @@ def source_view(source: Document) -> Document:
 
 
 def _query(sandbox: Sandbox, source: Document, body: Document) -> Document:
-    size = body.get("page_size", PAGE_SIZE)
-    if not isinstance(size, int) or not 1 <= size <= PAGE_SIZE:
-        raise invalid(f"body failed validation: body.page_size should be ≤ `{PAGE_SIZE}`, instead was `{size}`.")
     times = {name: {"id": name, "name": name, "type": name} for name in ("created_time", "last_edited_time")}
     found = []
     for page in rows(sandbox, source["id"], in_trash=bool(body.get("in_trash"))):
@@ -304,11 +356,19 @@ def _query(sandbox: Sandbox, source: Document, body: Document) -> Document:
             found.append((page, clocks | shown))
     for rule in reversed(body.get("sorts") or []):
         found.sort(key=lambda pair: sort_key(rule, pair[1]), reverse=rule.get("direction") == "descending")
-    pages = [page for page, _ in found]
-    start = _after(pages, body.get("start_cursor"))
-    following = pages[start + size : start + size + 1]
-    views = [page_view(sandbox, page) for page in pages[start : start + size]]
-    return _list(views, "page_or_data_source", following[0]["id"] if following else None)
+    listed = _paged([page for page, _ in found], "page_or_data_source", body)
+    return listed | {"results": [page_view(sandbox, page) for page in listed["results"]]}
+
+
+def _paged(found: list[Document], kind: str, asked: Mapping[str, Any]) -> Document:
+    """One page of what was found, as `page_size` and `start_cursor` ask for it; the cursor is the next one's id."""
+    size = asked.get("page_size", PAGE_SIZE)
+    size = int(size) if str(size).isdecimal() else size
+    if not isinstance(size, int) or not 1 <= size <= PAGE_SIZE:
+        raise invalid(f"body failed validation: body.page_size should be ≤ `{PAGE_SIZE}`, instead was `{size}`.")
+    start = _after(found, asked.get("start_cursor"))
+    following = found[start + size : start + size + 1]
+    return _list(found[start : start + size], kind, following[0]["id"] if following else None)
 
 
 def _after(pages: list[Document], cursor: Any) -> int:
@@ -342,14 +402,18 @@ def _url(page: Document) -> str:
 
 def _checked() -> Document:
     """The body of a request whose key and version are good ({} for GET); raises the vendor's errors."""
-    if not known_key(bearer()):
-        raise notion_error(401, "unauthorized", "API token is invalid.")
-    if not VERSIONS.fullmatch(request.headers.get("Notion-Version", "")):
-        raise notion_error(400, "missing_version", "Notion-Version header should be defined, e.g. 2025-09-03.")
+    _check_access()
     body = json_object()
     if body is None and request.method != "GET" and request.get_data():
         raise notion_error(400, "invalid_json", "Error parsing JSON body.")
     return body or {}
+
+
+def _check_access() -> None:
+    if not known_key(bearer()):
+        raise notion_error(401, "unauthorized", "API token is invalid.")
+    if not VERSIONS.fullmatch(request.headers.get("Notion-Version", "")):
+        raise notion_error(400, "missing_version", "Notion-Version header should be defined, e.g. 2025-09-03.")
 
 
 def quota_error(fault: Fault) -> VendorError:

@@ -86,13 +86,14 @@ def _deliver(sandbox: Sandbox, errand: Document) -> float | None:
     body = {**event, "subscription_id": kept["id"], "attempt_number": attempt}
     raw = json.dumps(body, separators=(",", ":")).encode()
     signed = {"X-Notion-Signature": signature(kept["verification_token"], raw)}
-    if sandbox.faults.take("notion", "webhook", event["type"], frozenset({"drop"})):
-        _book(sandbox, "webhook", event["id"], 0, f"{event['type']} {event['entity']['id']} attempt {attempt}")
-        return None  # lost for good, as may happen
-    copies = 2 if sandbox.faults.take("notion", "webhook", event["type"], frozenset({"duplicate"})) else 1
-    status = [_post(kept["url"], raw, signed) for _ in range(copies)][-1]
+    trouble = sandbox.faults.take("notion", "webhook", event["type"], frozenset({"drop", "duplicate", "late"}))
+    kind = trouble.kind if trouble else ""
+    if trouble and kind == "late":
+        return trouble.seconds
+    copies = {"drop": 0, "duplicate": 2}.get(kind, 1)  # a dropped one is lost for good, as may happen
+    status = [_post(kept["url"], raw, signed) for _ in range(copies)][-1] if copies else 0
     _book(sandbox, "webhook", event["id"], status, f"{event['type']} {event['entity']['id']} attempt {attempt}")
-    if 200 <= status < 300 or attempt >= ATTEMPTS:
+    if 200 <= status < 300 or not copies or attempt >= ATTEMPTS:
         return None
     errand["attempt"] = attempt + 1
     return PAUSES[attempt - 1]

@@ -20,6 +20,7 @@ from sandbox.books import Books
 from sandbox.desk import HANG_UP, Sandbox
 from sandbox.errands import Errands
 from sandbox.faults import Faults
+from sandbox.limits import Limits
 from sandbox.pace import PaceKeeper
 from sandbox.speech import Speaker
 
@@ -119,6 +120,7 @@ class Server:
             books=books,
             faults=Faults(books),
             pace=PaceKeeper(books, pace),
+            limits=Limits(books, start=pace == "real"),
             errands=Errands(books),
             speaker=Speaker(),
         )

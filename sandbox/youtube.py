@@ -6,7 +6,6 @@ import re
 import secrets
 import time
 from pathlib import Path
-from typing import Any
 
 from flask import Flask, Response, request, send_from_directory
 from werkzeug.exceptions import ClientDisconnected
@@ -15,6 +14,16 @@ from sandbox.books import Document
 from sandbox.desk import HANG_UP, Desk, Reply, Sandbox, VendorError, bearer, iso, json_object, known_key
 from sandbox.faults import Fault
 from sandbox.google import account_of_access, channel_of
+from sandbox.youtube_extras import (
+    check_meters,
+    delete_caption,
+    error,
+    insert_caption,
+    insert_playlist_item,
+    list_captions,
+    list_playlist_items,
+    page,
+)
 
 GRAIN = 256 * 1024  # bytes: chunks are multiples of this, and so is what survives a broken connection
 READ = 64 * 1024
@@ -23,10 +32,11 @@ RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
 def app(sandbox: Sandbox) -> Flask:
-    desk = Desk(sandbox, "youtube", quota_error)
+    desk = Desk(sandbox, "youtube", quota_error, cuts=False)
     desk.app.config["MAX_CONTENT_LENGTH"] = None  # films are streamed to disk
     _uploads(desk)
     _resources(desk)
+    _belongings(desk)
 
     @desk.app.get("/watch")
     def watch() -> Response:
@@ -58,11 +68,11 @@ def _resources(desk: Desk) -> None:
 
     @desk.counter("GET", "/youtube/v3/videos", "videos.list")
     def videos() -> Reply:
-        _account(sandbox)
+        _account(sandbox, "videos.list")
         wanted = request.args.get("id", "").split(",")
         found = [video for each in wanted if (video := sandbox.books.get("youtube-video", each))]
         items = [_resource(sandbox, video, request.args.get("part", "")) for video in found]
-        return Reply(body=_page("youtube#videoListResponse", items))
+        return Reply(body=page("youtube#videoListResponse", items))
 
     @desk.counter("PUT", "/youtube/v3/videos", "videos.update")
     def update() -> Reply:
@@ -70,15 +80,48 @@ def _resources(desk: Desk) -> None:
 
     @desk.counter("GET", "/youtube/v3/channels", "channels.list")
     def channels() -> Reply:
-        account = _account(sandbox)
+        account = _account(sandbox, "channels.list")
         snippet = {"title": account["title"], "description": "", "publishedAt": "2024-01-01T00:00:00Z"}
         item = {"kind": "youtube#channel", "etag": "sandbox", "id": account["channel_id"], "snippet": snippet}
-        return Reply(body=_page("youtube#channelListResponse", [item]))
+        return Reply(body=page("youtube#channelListResponse", [item]))
+
+
+def _belongings(desk: Desk) -> None:
+    sandbox = desk.sandbox
+
+    @desk.counter("POST", "/upload/youtube/v3/captions", "captions.insert")
+    def add_captions() -> Reply:
+        _account(sandbox, "captions.insert")
+        return insert_caption(sandbox, _by_id(sandbox))
+
+    @desk.counter("GET", "/youtube/v3/captions", "captions.list")
+    def captions() -> Reply:
+        _account(sandbox, "captions.list")
+        return list_captions(sandbox)
+
+    @desk.counter("DELETE", "/youtube/v3/captions", "captions.delete")
+    def remove_captions() -> Reply:
+        _account(sandbox, "captions.delete")
+        return delete_caption(sandbox)
+
+    @desk.counter("POST", "/youtube/v3/playlistItems", "playlistItems.insert")
+    def add_to_playlist() -> Reply:
+        _account(sandbox, "playlistItems.insert")
+        return insert_playlist_item(sandbox, _by_id(sandbox), json_object() or {})
+
+    @desk.counter("GET", "/youtube/v3/playlistItems", "playlistItems.list")
+    def playlist() -> Reply:
+        _account(sandbox, "playlistItems.list")
+        return list_playlist_items(sandbox)
+
+
+def _by_id(sandbox: Sandbox) -> Document:
+    return {video["id"]: video for video in all_videos(sandbox)}
 
 
 def _begin(desk: Desk) -> Reply:
     """Opens an upload session; its address is the Location header."""
-    account = _account(desk.sandbox)
+    account = _account(desk.sandbox, "videos.insert")
     if request.args.get("uploadType") != "resumable":
         raise error(400, "mediaBodyRequired", "The request must begin a resumable upload.")
     body = json_object() or {}
@@ -215,7 +258,7 @@ def _resource(sandbox: Sandbox, video: Document, parts: str) -> Document:
 
 def _update(sandbox: Sandbox) -> Reply:
     """Each named part is replaced as a whole: what is not sent is gone."""
-    _account(sandbox)
+    _account(sandbox, "videos.update")
     body = json_object() or {}
     video = sandbox.books.get("youtube-video", str(body.get("id")))
     if video is None:
@@ -234,7 +277,7 @@ def _update(sandbox: Sandbox) -> Reply:
 
 
 def _thumbnail(sandbox: Sandbox) -> Reply:
-    _account(sandbox)
+    _account(sandbox, "thumbnails.set")
     video = sandbox.books.get("youtube-video", request.args.get("videoId", ""))
     if video is None:
         raise error(404, "videoNotFound", "The video cannot be found.")
@@ -256,7 +299,7 @@ def _watch_page(sandbox: Sandbox) -> Response:
         return Response("This video isn't available.", 404)
     snippet = {key: html.escape(str(value)) for key, value in video["snippet"].items()}
     poster = f'poster="/films/{video["thumbnail"]}"' if video["thumbnail"] else ""
-    page = WATCH_PAGE.format(
+    shown = WATCH_PAGE.format(
         title=snippet["title"],
         description=snippet["description"].replace("\n", "<br>"),
         channel=snippet["channelTitle"],
@@ -264,7 +307,7 @@ def _watch_page(sandbox: Sandbox) -> Response:
         video=video["id"],
         poster=poster,
     )
-    return Response(page, content_type="text/html; charset=utf-8")
+    return Response(shown, content_type="text/html; charset=utf-8")
 
 
 WATCH_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -293,32 +336,23 @@ def _check_metadata(body: Document) -> None:
         raise error(400, "invalidPublishAt", "The request metadata specifies an invalid scheduled publishing time.")
 
 
-def _account(sandbox: Sandbox) -> Document:
-    """The account of the request's token; raises 401. A key made by hand (`sandbox-...`) is its own account."""
+def _account(sandbox: Sandbox, operation: str) -> Document:
+    """The account of the request's token; raises 401, and 403 where its day is used up.
+
+    A key made by hand (`sandbox-...`) is its own account.
+    """
     token = bearer()
     account = account_of_access(sandbox, token)
     if account is None and known_key(token) and not str(token).startswith("sandbox-access-"):
         account = channel_of(sandbox, str(token))
     if account is None:
         raise error(401, "authError", "Request had invalid authentication credentials.")
+    check_meters(sandbox, operation)
     return account
 
 
 def _part(sandbox: Sandbox, session: str) -> Path:
     return sandbox.folder("youtube/sessions") / f"{session}.part"
-
-
-def _page(kind: str, items: list[Document]) -> Document:
-    info = {"totalResults": len(items), "resultsPerPage": max(len(items), 5)}
-    return {"kind": kind, "etag": "sandbox", "pageInfo": info, "items": items}
-
-
-def error(status: int, reason: str, message: str) -> VendorError:
-    each: Any = {"message": message, "domain": "youtube.video", "reason": reason}
-    body: Document = {"code": status, "message": message, "errors": [each]}
-    if status == 401:
-        body["status"] = "UNAUTHENTICATED"
-    return VendorError(status, {"error": body})
 
 
 def quota_error(fault: Fault) -> VendorError:

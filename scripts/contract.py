@@ -66,6 +66,8 @@ def whole_file(target: Path) -> Iterator[Path]:
 
     Entered before money is spent, it also proves that the directory can be written to.
     """
+    if target.is_dir():
+        raise Failure("permanent", f"--output {target} is a folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     os.fchmod(handle, 0o644)  # mkstemp's 0600 would hide the result from the web server's user

@@ -42,6 +42,7 @@ def narrate(text: str, model: str, voice: VoiceSettings) -> tuple[bytes, list[Wo
         f"/v1/text-to-speech/{voice_id}/with-timestamps?output_format=mp3_44100_128",
         {"text": text, "model_id": model, "voice_settings": {**levels, "use_speaker_boost": True}},
         estimate=len(text) * (0.5 if "flash" in model else 1.0),
+        setting="ELEVENLABS_MODEL",
     )
     answer = reply.json()
     return _audio(answer.get("audio_base64")), _words(answer)
@@ -54,20 +55,24 @@ def make_sound(text: str, *, seconds: float, influence: float, output_format: st
         f"/v1/sound-generation?output_format={quote(output_format, safe='')}",
         {"text": text, "duration_seconds": seconds, "prompt_influence": influence, "model_id": model},
         estimate=seconds * 40.0,
+        setting="ELEVENLABS_SOUND_MODEL",
     )
     if not reply.body:
         raise Failure("unknown", f"{SERVICE}: answered without sound")
     return reply.body
 
 
-def _buy(path: str, payload: dict[str, Any], *, estimate: float) -> Reply:
-    """Send the request and print what it cost: the header's credits, else the estimate."""
+def _buy(path: str, payload: dict[str, Any], *, estimate: float, setting: str) -> Reply:
+    """Send the request and print what it cost: the header's credits, else the estimate.
+
+    setting: the name of the one that chooses the model, for complaints of the model.
+    """
     price = environment.number("ELEVENLABS_CREDIT_USD", 0.00022)
     base = environment.address("ELEVENLABS_BASE_URL", "https://api.elevenlabs.io")
     headers = {"xi-api-key": environment.secret("ELEVENLABS_API_KEY")}
     reply = paid_post(base + path, service=SERVICE, headers=headers, payload=payload, seconds=SECONDS, limit=LIMIT)
     if not reply.ok:
-        raise _failure(reply)
+        raise _failure(reply, f" ({setting} is {payload['model_id']})")
     _print_cost(reply.headers.get("character-cost", ""), estimate, price)
     return reply
 
@@ -106,7 +111,7 @@ def _words(answer: dict[str, Any]) -> list[Word]:
     return words
 
 
-def _failure(reply: Reply) -> Failure:
+def _failure(reply: Reply, choice: str) -> Failure:
     """Read the error from its body: a 401 may mean an empty account, a 422 holds a list, codes have two names."""
     detail = reply.json().get("detail")
     if isinstance(detail, list):
@@ -114,7 +119,8 @@ def _failure(reply: Reply) -> Failure:
     fields = mapping(detail)
     code = " ".join(str(fields.get(name) or "") for name in ("code", "status", "type")).lower()
     message = fields.get("message") or (detail if isinstance(detail, str) else f"HTTP {reply.status}")
-    return Failure(_kind(reply.status, code), f"{SERVICE}: {message}", retry_after=reply.retry_after)
+    named = choice if "model" in code else ""
+    return Failure(_kind(reply.status, code), f"{SERVICE}: {message}{named}", retry_after=reply.retry_after)
 
 
 def _complaint(entry: dict[str, Any]) -> str:

@@ -77,6 +77,15 @@ def address(name: str, default: str) -> str:
     return value
 
 
+def signed_address(name: str) -> str:
+    """A URL that opens something to whoever has it: never printed, and taken as it is."""
+    value = setting(name)
+    hide(value)
+    if not is_web_address(value):
+        raise Failure("permanent", f"{name} is not an http(s) address")
+    return value
+
+
 def is_web_address(value: object) -> bool:
     """Whether this is an http(s) URL with a host; anything else that a service sends back is not followed."""
     if not isinstance(value, str) or any(character.isspace() for character in value):

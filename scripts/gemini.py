@@ -110,7 +110,7 @@ def _failure(reply: Reply, model: str) -> Failure:
     message = f"{SERVICE}: {error.get('message') or f'HTTP {reply.status}'}"
     details = [mapping(detail) for detail in sequence(error.get("details"))]
     if reply.status == 404:
-        return Failure("permanent", f"{message} (model {model})")
+        return Failure("permanent", f"{message} (GEMINI_IMAGE_MODEL is {model})")
     if reply.status == 429:
         daily = any("PerDay" in quota for quota in _quota_ids(details))
         return Failure("quota", message) if daily else Failure("transient", message, retry_after=_wait(reply, details))

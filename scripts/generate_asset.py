@@ -7,7 +7,6 @@ from pathlib import Path
 from command import Parser, run
 from contract import Failure, whole_file
 from gemini import REFERENCES, Picture, draw
-from pictures import as_jpeg, decode, open_picture, save_png
 
 REFERENCE_SIDE = 1280
 REFERENCE_BYTES = 400_000  # fourteen of these stay well under the 20 MB of a request
@@ -26,6 +25,8 @@ def main(arguments: Namespace) -> None:
 
 def _reference(path: Path) -> Picture:
     """A reference image, made small and light where it is neither."""
+    from pictures import as_jpeg, open_picture  # with Pillow, only where there is a picture
+
     picture = open_picture(path, "reference image", near=(REFERENCE_SIDE, REFERENCE_SIDE))
     content = path.read_bytes()
     if content.startswith(b"\xff\xd8") and len(content) <= REFERENCE_BYTES:
@@ -36,6 +37,8 @@ def _reference(path: Path) -> Picture:
 
 def _write_png(answer: Picture, file: Path) -> None:
     """The contract says PNG; the model may answer JPEG or WebP, whatever its label says."""
+    from pictures import decode, save_png
+
     picture = decode(answer.content, "Gemini's image")
     if answer.content.startswith(b"\x89PNG"):
         file.write_bytes(answer.content)

@@ -14,7 +14,7 @@ import environment
 import kie
 from command import Parser, run
 from contract import Failure, emit, hide, require_file, whole_file
-from ffmpeg import Step, run_step
+from ffmpeg import Step, executable, run_step
 from web import MEGABYTE, download
 
 Flags = dict[str, bool]
@@ -22,6 +22,8 @@ Flags = dict[str, bool]
 DOWNLOAD_SECONDS = 300
 DOWNLOAD_BYTES = 500 * MEGABYTE
 FIRST_PICTURE = ("-map", "0:v:0", "-frames:v", "1", "-f", "null", "-")
+# Settings and their defaults. 84 credits, 0.42 USD: ten seconds of 2.5 turbo.
+NUMBERS = {"KIE_WAIT_SECONDS": 900, "KIE_FIRST_POLL_SECONDS": 2, "KIE_VIDEO_CREDITS": 84, "KIE_CREDIT_USD": 0.005}
 POLL_SECONDS = 5.0  # the longest pause between two questions
 
 
@@ -67,18 +69,21 @@ def collect(arguments: Namespace) -> None:
     render = kie.ask(ref)
     if render.state == "generating":
         raise Failure("transient", f"{ref} is still rendering", retry_after=POLL_SECONDS)
-    _save(render, arguments.output)
+    with whole_file(arguments.output) as part:
+        _save(render, part)
 
 
 def render_and_wait(arguments: Namespace) -> None:
     """The classic mode: block until the clip is there."""
-    _save(_wait_for(submit(arguments)), arguments.output)
+    executable()  # it looks at the clip in the end
+    with whole_file(arguments.output) as part:
+        _save(_wait_for(submit(arguments)), part)
 
 
 def _wait_for(ref: str) -> kie.Render:
     """Ask with growing pauses until the render ends; a question that fails is asked again."""
-    deadline = time.monotonic() + environment.number("KIE_WAIT_SECONDS", 900)
-    pause = environment.number("KIE_FIRST_POLL_SECONDS", 2)
+    deadline = time.monotonic() + _number("KIE_WAIT_SECONDS")
+    pause = _number("KIE_FIRST_POLL_SECONDS")
     while time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(pause * 1.25, POLL_SECONDS)
@@ -93,16 +98,15 @@ def _wait_for(ref: str) -> kie.Render:
     raise Failure("unknown", f"{ref} was still rendering when our patience ended")
 
 
-def _save(render: kie.Render, output: Path) -> None:
+def _save(render: kie.Render, part: Path) -> None:
     """Book the cost, then fetch the clip and prove that it is one by decoding its first picture. Of a render that has
     failed the state is told as well: nothing will ever be collected from it."""
     _print_cost(render)
     if render.failure:
         _print_state(render)
         raise render.failure
-    with whole_file(output) as part:
-        download(render.url, part, service="KIE", seconds=DOWNLOAD_SECONDS, limit=DOWNLOAD_BYTES)
-        run_step(Step("the downloaded clip", ["-v", "error", "-i", str(part), *FIRST_PICTURE]))
+    download(render.url, part, service="KIE", seconds=DOWNLOAD_SECONDS, limit=DOWNLOAD_BYTES)
+    run_step(Step("the downloaded clip", ["-v", "error", "-i", str(part), *FIRST_PICTURE]))
 
 
 def _print_cost(render: kie.Render) -> None:
@@ -110,12 +114,16 @@ def _print_cost(render: kie.Render) -> None:
     if render.credits is not None:
         emit("cost", units=render.credits, unit="credits", usd=_usd(render.credits))
     elif render.state == "success":
-        listed = environment.number("KIE_VIDEO_CREDITS", 84)  # about 0.42 USD for ten seconds of 2.5 turbo
+        listed = _number("KIE_VIDEO_CREDITS")
         emit("cost", units=listed, unit="credits", usd=_usd(listed), estimated=True)
 
 
 def _usd(amount: float) -> float:
-    return round(amount * environment.number("KIE_CREDIT_USD", 0.005), 6)
+    return round(amount * _number("KIE_CREDIT_USD"), 6)
+
+
+def _number(name: str) -> float:
+    return environment.number(name, NUMBERS[name])
 
 
 PHASES: dict[str, tuple[Callable[[Namespace], object], Flags]] = {
@@ -131,6 +139,8 @@ def main(arguments: Namespace) -> None:
     phase = environment.setting("PHASE")
     if phase not in PHASES:
         raise Failure("permanent", f"PHASE is {phase!r}, not one of submit, poll, collect")
+    for name, default in NUMBERS.items():
+        environment.number(name, default)  # a mistake here is found before anything is paid
     action, flags = PHASES[phase]
     missing = [flag for flag, needed in flags.items() if needed and getattr(arguments, flag.strip("-")) is None]
     if missing:

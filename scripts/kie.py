@@ -56,7 +56,7 @@ def submit(image_url: str, prompt: str) -> str:
         seconds=60,
         limit=MEGABYTE,
     )
-    ref = _data(reply, paid=True).get("taskId")
+    ref = _data(reply, paid=True, model=model).get("taskId")
     if not isinstance(ref, str) or not ref:
         raise Failure("unknown", f"{SERVICE}: accepted the task but named no id")
     return ref
@@ -96,8 +96,11 @@ def _input(model: str, image_url: str, prompt: str) -> dict[str, object]:
     return {"prompt": prompt, "image_url": image_url, "duration": "10"}
 
 
-def _data(reply: Reply, *, paid: bool) -> dict[str, Any]:
-    """The data of an accepted request, empty for an unknown task. The body's code decides, whatever the HTTP status."""
+def _data(reply: Reply, *, paid: bool, model: str = "") -> dict[str, Any]:
+    """The data of an accepted request, empty for an unknown task. The body's code decides, whatever the HTTP status.
+
+    model: the one asked for, named where KIE complains of a model.
+    """
     answer = reply.json()
     code = _number(answer.get("code"))
     message = str(answer.get("msg") or answer.get("message") or f"HTTP {reply.status}")
@@ -108,6 +111,8 @@ def _data(reply: Reply, *, paid: bool) -> dict[str, Any]:
     if code is None or (code == ACCEPTED and not reply.ok):
         kind: Kind = "unknown" if reply.ok and paid else kind_of_status(reply.status)
         raise Failure(kind, f"{SERVICE}: unreadable answer (HTTP {reply.status})", retry_after=reply.retry_after)
+    if model and "model" in message.lower():
+        message += f" (KIE_VIDEO_MODEL is {model})"
     raise _failure(int(code), message, paid=paid, wait=reply.retry_after)
 
 

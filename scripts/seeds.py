@@ -1,4 +1,5 @@
-"""Bringing a seed image to where the video service can fetch it: KIE's own upload, or catbox. Both cost nothing."""
+"""Bringing a seed image to where the video service can fetch it: KIE's own upload, an address that somebody has signed
+for it, or catbox. None costs anything."""
 
 import uuid
 from pathlib import Path
@@ -6,8 +7,8 @@ from urllib.parse import urlsplit
 
 import environment
 from contract import Failure, require_file
-from pictures import as_jpeg, check_picture, open_picture
-from web import Reply, free_upload, kind_of_status, mapping
+from pictures import as_jpeg, check_picture, decode, open_picture
+from web import Reply, free_put, free_upload, kind_of_status, mapping
 
 MAX_BYTES = 10_000_000  # KIE's limit for a seed image
 SECONDS = 90
@@ -15,13 +16,21 @@ CATBOX_FILES = "https://files.catbox.moe/"
 
 
 def upload(image: Path) -> str:
-    """Upload the image by the way SEED_UPLOAD names (kie or catbox) and return its public address."""
+    """Upload the image by the way SEED_UPLOAD names (kie, signed or catbox) and return its public address."""
     way = environment.setting("SEED_UPLOAD", "kie")
     if way not in WAYS:
         raise Failure("permanent", f"SEED_UPLOAD is {way!r}, not one of {', '.join(WAYS)}")
     content = _seed(image)
-    suffix = ".png" if content.startswith(b"\x89PNG") else ".jpg"
+    if way == "signed" and not environment.setting("SEED_PUT_URL") and content != image.read_bytes():
+        raise Failure(
+            "permanent", f"seed image {image} is no PNG or JPEG of at most 10 MB, and SEED_PUT_URL is not set"
+        )
+    suffix = ".png" if _is_png(content) else ".jpg"
     return WAYS[way](uuid.uuid4().hex + suffix, content)
+
+
+def _is_png(content: bytes) -> bool:
+    return content.startswith(b"\x89PNG")
 
 
 def _seed(image: Path) -> bytes:
@@ -30,6 +39,8 @@ def _seed(image: Path) -> bytes:
     content = image.read_bytes()
     if content.startswith((b"\x89PNG", b"\xff\xd8")) and len(content) <= MAX_BYTES:
         check_picture(content, f"seed image {image}")
+        if not _is_png(content):  # a JPEG has no sums: only unpacking, here to an eighth, shows that its end is missing
+            decode(content, f"seed image {image}", near=(240, 135))
         return content
     return as_jpeg(open_picture(image, "seed image"), 92)
 
@@ -49,6 +60,23 @@ def _to_kie(name: str, content: bytes) -> str:
     if not reply.ok or answer.get("code", 200) != 200 or not environment.is_web_address(url):
         raise _failure("KIE upload", reply, str(answer.get("msg") or answer.get("message") or ""))
     return str(url)
+
+
+def _to_signed_address(_name: str, content: bytes) -> str:
+    """An address signed for this image (S3, R2, or whoever serves it): put there first, unless it is there already."""
+    url = environment.signed_address("SEED_URL")
+    if environment.setting("SEED_PUT_URL"):
+        reply = free_put(
+            environment.signed_address("SEED_PUT_URL"),
+            service="SEED_PUT_URL",
+            headers={"Content-Type": "image/png" if _is_png(content) else "image/jpeg"},
+            content=content,
+            seconds=SECONDS,
+        )
+        if not reply.ok:
+            why = f"SEED_PUT_URL: the image was not taken (HTTP {reply.status})"
+            raise Failure(kind_of_status(reply.status), why, retry_after=reply.retry_after)
+    return url
 
 
 def _to_catbox(name: str, content: bytes) -> str:
@@ -76,4 +104,4 @@ def _failure(service: str, reply: Reply, message: str) -> Failure:
     )
 
 
-WAYS = {"kie": _to_kie, "catbox": _to_catbox}
+WAYS = {"kie": _to_kie, "signed": _to_signed_address, "catbox": _to_catbox}

@@ -10,6 +10,8 @@ from ffmpeg import Step, run_step
 
 PEAK_DB = -1.0
 SILENCE_DB = -80.0  # quieter than this there is nothing to raise
+NO_LENGTH = "ElevenLabs answered a sound with a length of zero"
+WAV_HEADER = 44  # bytes, at the least
 _FORMAT = re.compile(r"(mp3|wav|pcm)_(\d{4,5})(?:_(\d{2,3}))?")
 
 
@@ -27,7 +29,10 @@ def in_container(content: bytes, output_format: str) -> bytes:
         require_mp3(content)
         return content
     if output_format.startswith("wav_"):
+        _require_wav(content)
         return content
+    if len(content) < 2:
+        raise Failure("unknown", NO_LENGTH)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -38,10 +43,26 @@ def in_container(content: bytes, output_format: str) -> bytes:
 
 
 def require_mp3(content: bytes) -> None:
-    """Fail unless the bytes begin like an MP3: with an ID3 tag or a frame."""
-    frame = len(content) > 1 and content[0] == 0xFF and content[1] & 0xE0 == 0xE0
-    if not (frame or content.startswith(b"ID3")):
+    """Fail unless the bytes begin like an MP3 that can be heard: an ID3 tag, if any, then a frame."""
+    sound = content
+    if content.startswith(b"ID3"):
+        sound = content[10 + _seven_bits(content[6:10]) :].lstrip(b"\0")
+        if not sound:
+            raise Failure("unknown", NO_LENGTH)
+    if not (len(sound) > 1 and sound[0] == 0xFF and sound[1] & 0xE0 == 0xE0):
         raise Failure("permanent", "ElevenLabs answered something that is no MP3")
+
+
+def _seven_bits(size: bytes) -> int:
+    """A size in ID3's way: seven bits a byte, so that none looks like the start of a frame."""
+    return sum(byte << 7 * place for place, byte in enumerate(reversed(size)))
+
+
+def _require_wav(content: bytes) -> None:
+    if not content.startswith(b"RIFF"):
+        raise Failure("permanent", "ElevenLabs answered something that is no WAV")
+    if len(content) <= WAV_HEADER:
+        raise Failure("unknown", NO_LENGTH)
 
 
 def set_mean_volume(source: Path, target: Path, *, mean_db: float, output_format: str) -> None:

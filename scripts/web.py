@@ -102,6 +102,11 @@ def free_upload(
     )
 
 
+def free_put(url: str, *, service: str, headers: dict[str, str], content: bytes, seconds: float) -> Reply:
+    """Put the content at an address where that costs nothing and may be repeated."""
+    return _free(service, lambda: _exchange("PUT", url, seconds=seconds, limit=MEGABYTE, headers=headers, data=content))
+
+
 def download(url: object, target: Path, *, service: str, seconds: float, limit: int) -> None:
     """Fetch a result into the file, from its start at each of three tries. Only http(s) addresses are followed."""
     if not isinstance(url, str) or not is_web_address(url):

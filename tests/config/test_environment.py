@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config import environment
+from sandbox import kie
 from tests import ROOT
 
 ADDRESSES = {name: f"http://127.0.0.1:90{number:02}" for number, name in enumerate(sorted(environment.ADDRESSES))}
@@ -16,7 +17,11 @@ REAL = "sk-live-0123456789"
 
 @pytest.fixture
 def _hostile(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [name for vendor in environment.VENDORS for name in (*vendor.keys, *vendor.addresses, *vendor.choices)]
+    names = [
+        name
+        for vendor in environment.VENDORS
+        for name in (*vendor.keys, *vendor.addresses, *vendor.choices, *vendor.extras)
+    ]
     others = "DATABASE_URL ENV_FILE SCRIPTS_ENV_FILE SECRET_KEY ENCRYPTION_KEY HTTPS_PROXY https_proxy all_proxy PGHOST"
     more = (
         "GOOGLE_APPLICATION_CREDENTIALS AWS_SECRET_ACCESS_KEY WORKSPACE_ROOT SCRIPTS_DIR TOMORROWS_API_KEY PYTHONPATH"
@@ -57,7 +62,9 @@ def test_rehearsal_gives_every_vendor_a_sandbox_key_and_address() -> None:
     made = environment.rehearsal(ADDRESSES)
     for vendor in environment.VENDORS:
         assert all(made[name] == ADDRESSES[name] for name in vendor.addresses)
-        assert all(made[key].startswith(("sandbox-", "http://127.0.0.1:")) for key in vendor.keys)
+        keys = (*vendor.keys, *vendor.extras)
+        assert all(made[key].startswith(("sandbox-", "http://127.0.0.1:")) for key in keys)
+    assert made["KIE_WEBHOOK_KEY"] == kie.WEBHOOK_KEY, "else no callback of the sandbox would be heard"
 
 
 def test_rehearsal_has_new_secrets_each_time() -> None:
@@ -96,6 +103,7 @@ def test_with_real_keys_turns_whole_vendors_real(tmp_path: Path) -> None:
     unchanged = {name for name in made if made[name] == before.get(name)}
     assert unchanged >= {"NOTION_API_KEY", "GEMINI_API_KEY", "GOOGLE_CLIENT_ID", "GOOGLE_TOKEN_URL", "ENV_FILE"}
     assert "DATABASE_URL" not in made
+    assert made["KIE_WEBHOOK_KEY"] == "", "the rehearsal's key would refuse what the real account sends"
     assert REAL not in os.environ.values()
 
 

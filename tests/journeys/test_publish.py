@@ -83,6 +83,8 @@ def assert_books(run: Journey, task: Task) -> None:
     assert set(LedgerEntry.objects.values_list("state", flat=True)) == {LedgerEntry.State.SETTLED}
     assert [video["sha256"] for video in run.sandbox.videos()] == [task.takes.get(kind="film").sha256]
     assert run.sandbox.videos()[0]["status"]["privacyStatus"] == "private"
+    assert run.stack.environment["KIE_WEBHOOK_KEY"], "callbacks are heard only if they are signed"
+    assert [call["status"] for call in run.sandbox.calls("kie", "callback")] == [200, 200]
     clips = [call for call in paid if call["vendor"] == "kie"]
     booked = LedgerEntry.objects.filter(take__kind="clip").values_list("actual_usd", flat=True)
     assert sum(booked) == Decimal(str(sum(call["usd"] for call in clips)))

@@ -5,12 +5,14 @@ import json
 import os
 import socket
 import time
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
 import psutil
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -218,6 +220,19 @@ def test_start_submits_a_render_with_a_way_to_call_back(scripts: Scripts, settin
     outcome = carry_out(take)
     assert outcome.ref == f"https://studio.example/callback/{take.token}"
     assert (outcome.output, outcome.trouble) == (None, None)
+
+
+def test_start_gives_the_script_a_signed_address_of_its_still(scripts: Scripts, settings: Settings):
+    settings.PUBLIC_URL = "https://studio.example"
+    take = claim("clip", Status.GENERATING_VIDEO)
+    still = make_take(take.task, "composite", 1)
+    take.sources.set([still])
+    assert "SEED_URL" not in attempts.write_order(take).env, "only where it was chosen"
+    settings.MODELS = settings.MODELS | {"SEED_UPLOAD": "signed"}
+    url = attempts.write_order(take).env["SEED_URL"]
+    assert url.startswith("https://studio.example/media/signed/")
+    with closing(Client().get(url.removeprefix("https://studio.example"))) as response:
+        assert b"".join(response.streaming_content) == workspace.file_of(still).read_bytes()
 
 
 def test_start_collects_a_render(scripts: Scripts):

@@ -1,8 +1,10 @@
 """Files with byte ranges, checked against slicing."""
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
+from django.core import signing
 from django.test import RequestFactory
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,3 +111,26 @@ def test_take_file_that_is_not_there(client):
     workspace.remove(task)
     for pk in (take.pk, waiting.pk, 0):
         assert client.get(f"/media/take/{pk}").status_code == 404
+
+
+def test_signed_file_opens_to_whoever_has_the_address_and_nothing_else(client):
+    take = make_take(make_task(Status.GENERATING_ASSETS), "image", 1)
+    name, path = workspace.signed_name(take), workspace.file_of(take)
+    for other in (name[:-1], signing.dumps(take.pk), str(take.pk)):
+        assert client.get(f"/media/signed/{other}/seed.png").status_code == 404
+    response = client.get(f"/media/signed/{name}/seed.png")
+    assert (response.status_code, response["Content-Type"]) == (200, "image/png")
+    assert body(response) == path.read_bytes()
+
+
+def test_signed_file_that_is_gone(client):
+    take = make_take(make_task(Status.GENERATING_ASSETS), "image", 1)
+    workspace.file_of(take).unlink()
+    assert client.get(f"/media/signed/{workspace.signed_name(take)}/seed.png").status_code == 404
+
+
+def test_signed_file_ends_with_its_time(client, monkeypatch):
+    take = make_take(make_task(Status.GENERATING_ASSETS), "image", 1)
+    name = workspace.signed_name(take)
+    monkeypatch.setattr(workspace, "SIGNED_LIFE", dt.timedelta(seconds=-1))
+    assert client.get(f"/media/signed/{name}/seed.png").status_code == 404

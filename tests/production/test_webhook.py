@@ -8,6 +8,7 @@ import time
 import uuid
 
 import pytest
+import requests
 from django.test import Client
 from django.utils import timezone
 
@@ -15,8 +16,12 @@ from production import dispatch, intake, takes
 from production.errors import Kind, Trouble
 from production.models import NotionBoard, NotionEvent, Take
 from production.stages import Status
+from sandbox.kie import WEBHOOK_KEY
 from tests.factories import make_take, make_task
 from tests.rings import rings
+from tests.sandboxes import KEY
+from tests.vendor import listening
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db
 SECRET = "secret_of-the-tests"
@@ -233,6 +238,32 @@ def test_callback_that_should_be_signed_by_kie(lost, settings, headers, status):
     assert answer.status_code == status
     lost.refresh_from_db()
     assert (lost.state == Take.State.SUBMITTED) == (status == 200)
+
+
+def test_callback_that_the_sandbox_signs_is_heard_and_one_with_another_key_is_not(lost, vendors, process, settings):
+    """The whole way: a render whose submission's reply is lost tells its id itself."""
+    settings.KIE_WEBHOOK_KEY = WEBHOOK_KEY
+    vendors.plan_fault("kie", "lost_reply", "createTask")
+    with listening() as listener:
+        given = {"prompt": "She turns", "image_url": f"{listener.url}/seed.png", "duration": "5"}
+        body = {"model": settings.MODELS["KIE_VIDEO_MODEL"], "input": given, "callBackUrl": f"{listener.url}/callback"}
+        heads, url = {"Authorization": f"Bearer {KEY}"}, process.addresses["KIE_BASE_URL"] + "/api/v1/jobs/createTask"
+        with pytest.raises(requests.ConnectionError):
+            requests.post(url, json=body, headers=heads, timeout=10)
+        (posted,) = eventually(lambda: [call for call in listener.calls if call.path == "/callback"])
+    names = ("x-webhook-timestamp", "x-webhook-signature")
+    headers = {name: posted.headers[name] for name in names}
+
+    def heard():
+        answer = Client().post(f"/callback/{lost.token}", posted.body, content_type="application/json", headers=headers)
+        lost.refresh_from_db()
+        return answer.status_code, lost.state
+
+    settings.KIE_WEBHOOK_KEY = "another"
+    assert heard() == (401, Take.State.UNKNOWN)
+    settings.KIE_WEBHOOK_KEY = WEBHOOK_KEY
+    assert heard() == (200, Take.State.SUBMITTED)
+    assert lost.ref == vendors.calls("kie", "createTask")[-1]["ref"]
 
 
 def test_callback_of_a_stranger_changes_nothing(lost):

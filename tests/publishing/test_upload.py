@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -14,7 +15,9 @@ from production.stages import Status
 from publishing import jobs as publishing_jobs
 from publishing import youtube
 from publishing.models import Upload, YouTubeAccount
+from sandbox import media, paint
 from sandbox.client import SandboxClient
+from tests.media import picture
 from tests.vendor import answering
 
 GRAIN = 256 * 1024
@@ -262,6 +265,27 @@ def test_upload_of_one_simulated_piece_is_refused_too(account, take, settings: S
     settings.ADDRESSES = settings.ADDRESSES | {"YOUTUBE_BASE_URL": settings.OWN_ADDRESSES["YOUTUBE_BASE_URL"]}
     with pytest.raises(Trouble, match="simulated"):
         upload(take)
+
+
+@pytest.mark.parametrize("vendor", ["image", "clip", "narration", "sound"])
+def test_upload_of_a_file_that_says_it_is_simulated_is_refused(account, take, settings: Settings, tmp_path, vendor):
+    """Nothing in the database knows of it: the piece came from a script that had asked the sandbox by itself."""
+    take.task.takes.update(simulated=False)
+    piece = take.task.takes.filter(kind=vendor, selected=True).first()
+    workspace.file_of(piece).write_bytes(made_by_the_sandbox(vendor, tmp_path))
+    settings.ADDRESSES = settings.ADDRESSES | {"YOUTUBE_BASE_URL": settings.OWN_ADDRESSES["YOUTUBE_BASE_URL"]}
+    with pytest.raises(Trouble, match=r"are simulated .*can't be published on the real YouTube"):
+        upload(take)
+
+
+def made_by_the_sandbox(kind: str, folder: Path) -> bytes:
+    if kind == "image":
+        return paint.paint("A hill", "16:9", "1K").data
+    if kind == "clip":
+        (folder / "seed.png").write_bytes(picture())
+        media.make_clip(folder / "seed.png", folder / "clip.mp4", prompt="A hill", seconds=10)
+        return (folder / "clip.mp4").read_bytes()
+    return media.sound_audio("mp3_44100_128", "wind", 2)
 
 
 def test_upload_refused_ends_in_upload_error_with_words(account, take, do):

@@ -13,6 +13,7 @@ from tests.waiting import eventually as eventually
 def control(process: Process) -> Iterator[SandboxClient]:
     yield process.client
     process.client.clear_faults()
+    process.client.set_limits(on=False)
     process.client.set_pace("instant")
 
 

@@ -1,12 +1,17 @@
+import base64
+import hashlib
+import hmac
 import io
 import json
 import os
+import time
 
 import av
 import pytest
 import requests
 from PIL import Image, ImageChops, ImageStat
 
+from sandbox.kie import WEBHOOK_KEY
 from tests.sandboxes import KEY
 from tests.vendor import listening
 from tests.waiting import eventually
@@ -83,6 +88,91 @@ def test_create_task_calls_back_at_the_end(kie, seed):
     assert (body["code"], body["data"]["taskId"], body["data"]["state"]) == (200, ref, "success")
 
 
+def submitted(kie, seed, url, prompt="She turns"):
+    return kie("POST", "/api/v1/jobs/createTask", task(seed, prompt, callBackUrl=url)).json()["data"]["taskId"]
+
+
+def verified(call, key):
+    """Whether a callback is signed as KIE's documentation says: base64 of HMAC-SHA256 over "taskId.timestamp"."""
+    at = call.headers["x-webhook-timestamp"]
+    message = f"{call.json()['data']['taskId']}.{at}".encode()
+    mine = base64.b64encode(hmac.new(key.encode(), message, hashlib.sha256).digest()).decode()
+    return abs(time.time() - int(at)) < 60 and mine == call.headers["x-webhook-signature"]
+
+
+def test_callback_is_signed_with_the_accounts_key(kie, seed, control):
+    with listening() as listener:
+        submitted(kie, seed, listener.url)
+        eventually(lambda: len(listener.calls) == 1)
+        assert verified(listener.calls[0], WEBHOOK_KEY)
+        control.set_webhook_key("another")
+        submitted(kie, seed, listener.url)
+        eventually(lambda: len(listener.calls) == 2)
+        assert (verified(listener.calls[1], WEBHOOK_KEY), verified(listener.calls[1], "another")) == (False, True)
+        control.set_webhook_key("")
+        submitted(kie, seed, listener.url)
+        eventually(lambda: len(listener.calls) == 3)
+        assert "x-webhook-signature" not in listener.calls[2].headers
+    control.set_webhook_key(WEBHOOK_KEY)
+
+
+def test_callback_twice_and_out_of_order_on_demand(kie, seed, control):
+    control.plan_fault("kie", "late", "callback", match="first", seconds=1.5)
+    control.plan_fault("kie", "duplicate", "callback", match="second")
+    with listening() as listener:
+        first = submitted(kie, seed, listener.url, "The first")
+        eventually(lambda: not control.planned_faults("late"))
+        second = submitted(kie, seed, listener.url, "The second")
+        eventually(lambda: len(listener.calls) == 3)
+        assert [call.json()["data"]["taskId"] for call in listener.calls] == [second, second, first]
+
+
+def test_callback_lost_on_demand(kie, seed, control):
+    control.plan_fault("kie", "drop", "callback")
+    with listening() as listener:
+        ref = submitted(kie, seed, listener.url)
+        (lost,) = eventually(lambda: [call for call in control.calls("kie", "callback") if call["ref"] == ref])
+        assert (lost["status"], lost["accepted"], lost["fault"], listener.calls) == (0, False, "drop", [])
+
+
+def test_download_breaks_off_on_demand(kie, seed, control):
+    ref = kie("POST", "/api/v1/jobs/createTask", task(seed)).json()["data"]["taskId"]
+    record = f"/api/v1/jobs/recordInfo?taskId={ref}"
+    eventually(lambda: kie("GET", record).json()["data"]["state"] == "success")
+    (url,) = json.loads(kie("GET", record).json()["data"]["resultJson"])["resultUrls"]
+    control.plan_fault("kie", "cut_reply", "download", after_bytes=1000)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="1000 bytes read"):
+        requests.get(url, timeout=10)
+    assert len(requests.get(url, timeout=10).content) > 10_000
+
+
+def test_upload_is_killed_at_a_byte_and_leaves_nothing(addresses, control):
+    control.plan_fault("kie-upload", "cut", "file-stream-upload", after_bytes=100_000)
+    before = len(control.calls("kie-upload"))
+    with pytest.raises(requests.ConnectionError):
+        requests.post(
+            f"{addresses['KIE_UPLOAD_URL']}/api/file-stream-upload",
+            files={"file": ("seed.png", os.urandom(2_000_000), "image/png")},
+            data={"uploadPath": "cut", "fileName": "whole.png"},
+            headers={"Authorization": f"Bearer {KEY}"},
+            timeout=10,
+        )
+    (call,) = control.calls("kie-upload")[before:]
+    assert (call["accepted"], call["fault"]) == (False, "cut")
+    assert requests.get(f"{addresses['KIE_UPLOAD_URL']}/files/cut/whole.png", timeout=5).status_code == 404
+
+
+def test_limits_refuse_the_twenty_first_task_of_ten_seconds_uncharged(kie, seed, control):
+    control.set_limits(on=True)
+    before = kie("GET", "/api/v1/chat/credit").json()["data"]
+    bad = task(seed) | {"model": "none"}  # counted like any other, and renders nothing
+    codes = [kie("POST", "/api/v1/jobs/createTask", bad).json()["code"] for _ in range(21)]
+    assert codes == [422] * 20 + [429]
+    assert kie("GET", "/api/v1/chat/credit").json()["data"] == before
+    control.set_limits(on=False)
+    assert kie("POST", "/api/v1/jobs/createTask", bad).json()["code"] == 422
+
+
 def test_create_task_planned_failure_ends_in_state_fail(kie, seed, control):
     control.plan_fault("kie", "render_fail", match="doomed")
     ref = kie("POST", "/api/v1/jobs/createTask", task(seed, "a doomed ship")).json()["data"]["taskId"]
@@ -121,7 +211,7 @@ def test_create_task_refuses_inside_http_200(kie, seed, control, change, code):
     body["input"] |= change
     answer = kie("POST", "/api/v1/jobs/createTask", body)
     assert (answer.status_code, answer.json()["code"]) == (200, code)
-    assert not control.calls("kie")[-1]["accepted"]
+    assert not control.calls("kie", "createTask")[-1]["accepted"]
 
 
 def test_create_task_wrong_key_and_empty_account(kie, seed, control):

@@ -79,6 +79,60 @@ def test_submit_by_catbox_accepts_only_an_address(run, kie, seed, tmp_path):
     assert paid_calls(kie)[0].json()["input"]["image_url"] == "http://127.0.0.1/files/abc.png"
 
 
+def test_submit_by_a_signed_address_puts_the_image_there_first(run, kie, seed, tmp_path):
+    created(kie)
+    kie.say("/bucket/seed.png", status=503)
+    kie.say("/bucket/seed.png")
+    flags = ("--image", seed, "--prompt", "Lift", "--output", tmp_path / "v.mp4")
+    signed = kie.url + "/bucket/seed.png?X-Amz-Signature="
+    extra = {"PHASE": "submit", "SEED_UPLOAD": "signed", "SEED_PUT_URL": signed + "put", "SEED_URL": signed + "get"}
+    outcome = run("generate_video.py", *flags, **extra)
+    assert (outcome.code, signed in outcome.stdout) == (0, False)
+    puts = [call for call in kie.calls if call.path.startswith("/bucket")]
+    assert [(call.method, call.path, call.body == seed.read_bytes()) for call in puts] == [
+        ("PUT", "/bucket/seed.png?X-Amz-Signature=put", True)
+    ] * 2
+    assert puts[0].headers["content-type"] == "image/png"
+    assert "authorization" not in puts[0].headers, "the key is KIE's"
+    assert paid_calls(kie)[0].json()["input"]["image_url"] == signed + "get"
+
+
+def test_submit_by_a_signed_address_alone_uploads_nothing(run, kie, seed, tmp_path):
+    created(kie)
+    flags = ("--image", seed, "--prompt", "Lift", "--output", tmp_path / "v.mp4")
+    url = "https://studio.example/media/signed/word/seed.png"
+    assert run("generate_video.py", *flags, PHASE="submit", SEED_UPLOAD="signed", SEED_URL=url).code == 0
+    assert [call.path for call in kie.calls] == [CREATE]
+    assert paid_calls(kie)[0].json()["input"]["image_url"] == url
+
+
+@pytest.mark.parametrize(
+    ("environment", "word"),
+    [
+        ({"SEED_UPLOAD": "pigeon"}, "SEED_UPLOAD"),
+        ({"SEED_UPLOAD": "signed"}, "SEED_URL"),
+        ({"SEED_UPLOAD": "signed", "SEED_URL": "s3://bucket/x"}, "SEED_URL"),
+        ({"SEED_UPLOAD": "signed", "SEED_URL": "https://a.example/x", "SEED_PUT_URL": "nowhere"}, "SEED_PUT_URL"),
+        ({"KIE_UPLOAD_URL": "ftp://a.example"}, "KIE_UPLOAD_URL"),
+    ],
+)
+def test_submit_with_a_way_of_upload_that_makes_no_sense(run, kie, seed, tmp_path, environment, word):
+    flags = ("--image", seed, "--prompt", "Lift", "--output", tmp_path / "v.mp4")
+    outcome = run("generate_video.py", *flags, PHASE="submit", **environment)
+    assert (outcome.code, outcome.names, outcome.the("error")["kind"]) == (1, ["started", "error"], "permanent")
+    assert word in outcome.the("error")["message"]
+    assert kie.calls == []
+
+
+def test_submit_by_a_signed_address_that_refuses_the_image(run, kie, seed, tmp_path):
+    kie.say("/bucket", b"<Error>AccessDenied</Error>", status=403)
+    flags = ("--image", seed, "--prompt", "Lift", "--output", tmp_path / "v.mp4")
+    extra = {"SEED_UPLOAD": "signed", "SEED_PUT_URL": kie.url + "/bucket", "SEED_URL": kie.url + "/bucket"}
+    outcome = run("generate_video.py", *flags, PHASE="submit", **extra)
+    assert (outcome.code, outcome.the("error")["kind"], outcome.all("sending")) == (1, "permanent", [])
+    assert "SEED_PUT_URL: the image was not taken (HTTP 403)" in outcome.the("error")["message"]
+
+
 @pytest.mark.parametrize(
     ("code", "message", "kind"),
     [
