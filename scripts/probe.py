@@ -39,11 +39,14 @@ def probe_video(path: Path, role: str) -> Video:
             )
             rate = stream.average_rate or Fraction(0)
             coding = _coding(stream, first)
+            held = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
             video = Video(path, stream.width, stream.height, rate, seconds, bool(container.streams.audio), coding)
     except (av.FFmpegError, IndexError, StopIteration):
         raise Failure("permanent", f"{role} {path} is not a readable video") from None
     if not (seconds and rate):
         raise Failure("permanent", f"{role} {path} has no length")
+    if held > path.stat().st_size:
+        raise Failure("permanent", f"{role} {path} is cut off: its index knows of more than is there")
     return video
 
 
