@@ -15,4 +15,5 @@ urlpatterns = [
     path("webhook/notion", webhook.notion, name="webhook-notion"),
     path("callback/<uuid:token>", callbacks.callback, name="callback"),
     path("media/take/<int:take_id>", media.take_file, name="take-file"),
+    path("media/channel/<slug:slug>/<str:name>", media.branding_file, name="branding-file"),
 ]

@@ -11,6 +11,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import get_object_or_404
 from django.utils.http import http_date, quote_etag
 
+from channels_app.models import Channel
 from production import workspace
 from production.models import Take
 
@@ -27,6 +28,17 @@ def take_file(request: HttpRequest, take_id: int) -> HttpResponseBase:
     if not path.is_file():
         raise Http404("The file has been removed with its workspace")
     return serve(request, path)
+
+
+@staff_member_required
+@permission_required("channels.view_channel", raise_exception=True)
+def branding_file(request: HttpRequest, slug: str, name: str) -> HttpResponseBase:
+    """A channel's intro, outro or watermark."""
+    channel = get_object_or_404(Channel, slug=slug)
+    files = {Path(file.name).name: file for file in (channel.intro, channel.outro, channel.watermark) if file}
+    if name not in files or not Path(files[name].path).is_file():
+        raise Http404("The channel has no such file")
+    return serve(request, Path(files[name].path))
 
 
 def serve(request: HttpRequest, path: Path) -> HttpResponseBase:

@@ -33,11 +33,12 @@ def upload(take: Take, beat: Callable[[], None]) -> tuple[dict[str, Any], Decima
         try:
             _check_channel(client, account)
             video = _ask(client, row) or _send(client, row, beat)
+            _finish(row, video)
+            _send_along(client, row, beat)
         except SessionGoneError as gone:
             raise _session_gone(row) from gone
         except RefreshError as error:
             raise tokens.refused(account, error) from error
-    _finish(row, video)
     return {"id": row.video_id, "url": row.url, "status": video.get("status", {})}, None
 
 
@@ -132,6 +133,29 @@ def _session_gone(row: Upload) -> Trouble:
     row.session_uri, row.sent, row.offered = "", 0, 0
     row.save(update_fields=["session_uri", "sent", "offered"])
     return Trouble(Kind.TRANSIENT, "The upload session has expired; a new one is begun", retry_after=0)
+
+
+def _send_along(client: YouTube, row: Upload, beat: Callable[[], None]) -> None:
+    """Thumbnail and captions, where assembly has made some. The film is up: what YouTube refuses of them (a channel
+    that is not verified, a consent without captions) is written down for a person and stops nothing."""
+    film, language = workspace.file_of(row.film), row.take.recipe["facts"]["language"]
+    files: dict[str, tuple[str, Callable[[bytes], None]]] = {
+        "thumbnail": (".jpg", lambda content: client.set_thumbnail(row.video_id, content)),
+        "captions": (".srt", lambda content: client.add_captions(row.video_id, content, language)),
+    }
+    lacks = []
+    for name, (suffix, send) in files.items():
+        path = film.with_suffix(suffix)
+        if not path.is_file() or not path.stat().st_size:
+            continue
+        beat()
+        try:
+            send(path.read_bytes())
+        except Trouble as trouble:
+            lacks.append(f"{name}: {trouble}")
+            log.warning("youtube_upload_incomplete", task=row.task_id, channel=row.task.channel.slug, lacks=lacks[-1])
+    row.lacks = "; ".join(lacks)[:300]
+    row.save(update_fields=["lacks"])
 
 
 def _finish(row: Upload, video: dict[str, Any]) -> None:
