@@ -60,7 +60,7 @@ class Manifest:
 
 
 def read_manifest(path: Path, film: Path) -> Manifest:
-    """Read and check the manifest of the film that shall be written there; every fault is one line that names the field or the file."""
+    """Read and check the manifest of a film to be written there; each fault is a line that names the field or file."""
     require_file(path, "manifest")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
