@@ -114,17 +114,16 @@ def _ours(clips: list[Clip], mark: Path | None, folder: Path) -> Film:
 def _frames_of_each(clips: list[Clip], film: Path) -> list[int]:
     """Our pieces may be a few frames longer than the narration: where a piece ends, the next one's key frame is."""
     with av.open(str(film)) as container:
-        keys = [packet.pts * packet.time_base * RATE for packet in container.demux(video=0) if _begins(packet)]
+        keys = [
+            int(packet.pts * packet.time_base * RATE)
+            for packet in container.demux(container.streams.video[0])
+            if packet.is_keyframe and packet.pts is not None and packet.time_base
+        ]
         frames = container.streams.video[0].frames
-    wanted = [0]
+    starts = [0]
     for clip in clips[:-1]:
-        least = wanted[-1] + _narrated(clip)
-        wanted.append(min(int(key) for key in keys if key >= least))
-    return [end - start for start, end in zip(wanted, [*wanted[1:], frames], strict=True)]
-
-
-def _begins(packet: "av.Packet") -> bool:
-    return packet.is_keyframe and packet.pts is not None
+        starts.append(min(key for key in keys if key >= starts[-1] + _narrated(clip)))
+    return [end - start for start, end in zip(starts, [*starts[1:], frames], strict=True)]
 
 
 def _narrated(clip: Clip) -> int:

@@ -26,11 +26,11 @@ class BrandingStorage(FileSystemStorage):
     """Below WORKSPACE_ROOT; seen behind the login only. A name is never used again, so a new file is a new film."""
 
     @property
-    def base_location(self) -> str:  # type: ignore[override]
+    def base_location(self) -> str:
         return str(settings.WORKSPACE_ROOT)
 
     @property
-    def location(self) -> str:  # type: ignore[override]
+    def location(self) -> str:
         return str(Path(self.base_location).resolve())
 
     def url(self, name: str | None) -> str:

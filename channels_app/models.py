@@ -1,12 +1,13 @@
 """For whom we make: a channel, its voice, style, gates and limits, and its secrets."""
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.files import FieldFile
 
 from channels_app.branding import BrandingStorage, place, require_picture, require_video
 from channels_app.fields import SecretTextField
@@ -26,11 +27,16 @@ class Privacy(models.TextChoices):
     PUBLIC = "public", "Public"
 
 
-class BrandingField(models.FileField):
+def _branding(validator: Callable[[FieldFile], None], help_text: str) -> models.FileField:
     """A file of the channel that may be missing."""
-
-    def __init__(self, **words: Any) -> None:
-        super().__init__(**{"blank": True, "max_length": 200, "storage": BrandingStorage(), "upload_to": place} | words)
+    return models.FileField(
+        blank=True,
+        max_length=200,
+        storage=BrandingStorage(),
+        upload_to=place,
+        validators=[validator],
+        help_text=help_text,
+    )
 
 
 class Channel(models.Model):
@@ -65,11 +71,11 @@ class Channel(models.Model):
         blank=True,
         help_text="Stages that wait for a person; final review always does.",
     )
-    intro = BrandingField(validators=[require_video], help_text="Video with its own sound, put before every film.")
-    outro = BrandingField(validators=[require_video], help_text="The same, behind every film.")
-    watermark = BrandingField(
-        validators=[require_picture],
-        help_text="PNG with transparency, in the lower right corner. With one, no film's picture can be copied: "
+    intro = _branding(require_video, "Video with its own sound, put before every film.")
+    outro = _branding(require_video, "The same, behind every film.")
+    watermark = _branding(
+        require_picture,
+        "PNG with transparency, in the lower right corner. With one, no film's picture can be copied: "
         "assembly takes minutes instead of seconds.",
     )
     fade = models.DecimalField(

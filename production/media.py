@@ -35,10 +35,11 @@ def take_file(request: HttpRequest, take_id: int) -> HttpResponseBase:
 def branding_file(request: HttpRequest, slug: str, name: str) -> HttpResponseBase:
     """A channel's intro, outro or watermark."""
     channel = get_object_or_404(Channel, slug=slug)
-    files = {Path(file.name).name: file for file in (channel.intro, channel.outro, channel.watermark) if file}
-    if name not in files or not Path(files[name].path).is_file():
+    paths = [Path(file.path) for file in (channel.intro, channel.outro, channel.watermark) if file]
+    found = next((path for path in paths if path.name == name and path.is_file()), None)
+    if found is None:
         raise Http404("The channel has no such file")
-    return serve(request, Path(files[name].path))
+    return serve(request, found)
 
 
 def serve(request: HttpRequest, path: Path) -> HttpResponseBase:

@@ -219,7 +219,7 @@ def _film(shelf: Shelf, position: int) -> Recipe | None:
 def _finish(channel: Channel) -> dict[str, Any]:
     """What the channel wants of its films besides clips, as keys of the manifest; what it doesn't want has none."""
     files = {"intro": channel.intro, "outro": channel.outro, "watermark": channel.watermark}
-    wanted = {name: file.path for name, file in files.items() if file}
+    wanted: dict[str, Any] = {name: file.path for name, file in files.items() if file}
     wanted |= {"fade": float(channel.fade), "captions": channel.captions, "thumbnail": channel.thumbnail}
     return {name: value for name, value in wanted.items() if value}
 

@@ -48,6 +48,6 @@ def _key_frames(span: Span) -> Iterator[Image.Image]:
             for frame in container.decode(stream):
                 if frame.time is not None and frame.time >= min(span.seconds, span.piece.video.seconds):
                     return
-                yield frame.to_image()
+                yield frame.to_image()  # type: ignore[no-untyped-call]
     except av.FFmpegError as error:
         raise Failure("permanent", f"{span.piece.name}: thumbnail: {error.strerror}") from None
