@@ -168,7 +168,7 @@ def _ssim(film: Path, first: int, frames: int, clip: Clip, mark: Path | None) ->
     start = max(0.0, (first - 0.5) / RATE)
     inputs = ["-ss", f"{start:.6f}", "-i", film, "-i", clip.video, *(["-i", mark] if mark else [])]
     truth = f"[1:v][2:v]{MARKED}[drawn];[drawn]" if mark else "[1:v]"
-    same = f"trim=end_frame={frames},setpts=N/{RATE}/TB"
+    same = f"trim=end_frame={frames},settb=1/{RATE},setpts=N"  # in one time base: else neighbours are compared
     graph = f"[0:v]{same}[film];{truth}{same}[clip];[film][clip]ssim"
     log = ffmpeg(*inputs, "-filter_complex", graph, "-an", "-f", "null", "-")
     return float(re.findall(r"All:([\d.]+)", log)[-1])
