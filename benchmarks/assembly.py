@@ -9,12 +9,13 @@ How much of the picture is left is SSIM against the clips themselves, with the w
 
 import json
 import re
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -46,11 +47,12 @@ def measure(bench: Bench) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Film:
-    """A finished film, the seconds it took, and how many frames each clip has in it."""
+    """A finished film, the seconds and the seconds of a core it took, and how many frames each clip has in it."""
 
     path: Path
     seconds: float
-    frames: list[int] = field(default_factory=list)
+    cpu: float
+    frames: list[int]
 
     def ssim(self, clips: list[Clip], mark: Path | None) -> float:
         """Mean over the compared clips, each frame against the clip's own."""
@@ -68,6 +70,8 @@ def _figures(name: str, clips: list[Clip], mark: Path | None, ours: list[Film], 
         "clips": len(clips),
         "film_seconds": round(sum(film.frames) / RATE, 1),
         "runs": [round(each, 2) for each in seconds],
+        "cpu_seconds": round(statistics.median(each.cpu for each in ours), 1),
+        "peer_cpu_seconds": round(plain.cpu, 1),
         "megabytes": _megabytes(film),
         "peer_megabytes": _megabytes(plain),
     }
@@ -86,10 +90,13 @@ def _megabytes(film: Film) -> float:
     return round(film.path.stat().st_size / 1e6, 1)
 
 
-def _timed(make: Callable[[], None]) -> float:
-    began = time.monotonic()
+def _timed(make: Callable[[], None]) -> tuple[float, float]:
+    """Seconds, and those of a core: what others do on the machine changes the latter little."""
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     make()
-    return time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.monotonic() - began, cpu
 
 
 # ---------------------------------------------------------------- ours
@@ -107,8 +114,7 @@ def _ours(clips: list[Clip], mark: Path | None, folder: Path) -> Film:
     def make() -> None:
         subprocess.run(command, cwd=ROOT / "scripts", check=True, capture_output=True)
 
-    seconds = _timed(make)
-    return Film(film, seconds, _frames_of_each(clips, film))
+    return Film(film, *_timed(make), _frames_of_each(clips, film))
 
 
 def _frames_of_each(clips: list[Clip], film: Path) -> list[int]:
@@ -145,8 +151,7 @@ def _plain(clips: list[Clip], mark: Path | None, folder: Path) -> Film:
         (folder / "pieces.txt").write_text("".join(f"file '{piece}'\n" for piece in pieces))
         ffmpeg("-f", "concat", "-safe", 0, "-i", folder / "pieces.txt", "-c", "copy", "-movflags", "+faststart", film)
 
-    seconds = _timed(make)
-    return Film(film, seconds, frames)
+    return Film(film, *_timed(make), frames)
 
 
 def _plain_piece(number: int, clip: Clip, frames: int, mark: Path | None, folder: Path) -> Path:
