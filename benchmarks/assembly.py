@@ -47,19 +47,22 @@ def measure(bench: Bench) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Film:
-    """A finished film, the seconds and the seconds of a core it took, and how many frames each clip has in it."""
+    """A finished film, the seconds and the seconds of a core it took, and where each clip's frames are: a file, the
+    first one's number in it, and how many."""
 
     path: Path
     seconds: float
     cpu: float
-    frames: list[int]
+    places: list[tuple[Path, int, int]]
+
+    @property
+    def frames(self) -> int:
+        return sum(count for _, _, count in self.places)
 
     def ssim(self, clips: list[Clip], mark: Path | None) -> float:
         """Mean over the compared clips, each frame against the clip's own."""
-        return statistics.fmean(
-            _ssim(self.path, sum(self.frames[:number]), self.frames[number], clip, mark)
-            for number, clip in enumerate(clips[:COMPARED])
-        )
+        pairs = zip(self.places, clips[:COMPARED], strict=False)
+        return statistics.fmean(_ssim(*place, clip, mark) for place, clip in pairs)
 
 
 def _figures(name: str, clips: list[Clip], mark: Path | None, ours: list[Film], plain: Film) -> list[Figure]:
@@ -68,7 +71,7 @@ def _figures(name: str, clips: list[Clip], mark: Path | None, ours: list[Film], 
     details = {
         "peer": PEER,
         "clips": len(clips),
-        "film_seconds": round(sum(film.frames) / RATE, 1),
+        "film_seconds": round(film.frames / RATE, 1),
         "runs": [round(each, 2) for each in seconds],
         "cpu_seconds": round(statistics.median(each.cpu for each in ours), 1),
         "peer_cpu_seconds": round(plain.cpu, 1),
@@ -81,7 +84,7 @@ def _figures(name: str, clips: list[Clip], mark: Path | None, ours: list[Film], 
         film.ssim(clips, mark),
         plain.ssim(clips, mark),
         peer=PEER,
-        frames=sum(film.frames[:COMPARED]),
+        clips=min(COMPARED, len(clips)),
     )
     return [lower_is_better(name, "s", statistics.median(seconds), plain.seconds, **details), quality]
 
@@ -114,10 +117,10 @@ def _ours(clips: list[Clip], mark: Path | None, folder: Path) -> Film:
     def make() -> None:
         subprocess.run(command, cwd=ROOT / "scripts", check=True, capture_output=True)
 
-    return Film(film, *_timed(make), _frames_of_each(clips, film))
+    return Film(film, *_timed(make), _places(clips, film))
 
 
-def _frames_of_each(clips: list[Clip], film: Path) -> list[int]:
+def _places(clips: list[Clip], film: Path) -> list[tuple[Path, int, int]]:
     """Our pieces may be a few frames longer than the narration: where a piece ends, the next one's key frame is."""
     with av.open(str(film)) as container:
         keys = [
@@ -129,7 +132,7 @@ def _frames_of_each(clips: list[Clip], film: Path) -> list[int]:
     starts = [0]
     for clip in clips[:-1]:
         starts.append(min(key for key in keys if key >= starts[-1] + _narrated(clip)))
-    return [end - start for start, end in zip(starts, [*starts[1:], frames], strict=True)]
+    return [(film, start, end - start) for start, end in zip(starts, [*starts[1:], frames], strict=True)]
 
 
 def _narrated(clip: Clip) -> int:
@@ -143,26 +146,27 @@ def _narrated(clip: Clip) -> int:
 
 
 def _plain(clips: list[Clip], mark: Path | None, folder: Path) -> Film:
-    film = folder / "plain.mp4"
+    """The pieces themselves are looked at: joined, each begins when the one before has ended, sound and all."""
+    film, pieces = folder / "plain.mp4", [folder / f"piece-{number}.mp4" for number in range(len(clips))]
     frames = [_narrated(clip) for clip in clips]
 
     def make() -> None:
-        pieces = [_plain_piece(number, clip, frames[number], mark, folder) for number, clip in enumerate(clips)]
+        for piece, clip, count in zip(pieces, clips, frames, strict=True):
+            _make_plain_piece(piece, clip, count, mark)
         (folder / "pieces.txt").write_text("".join(f"file '{piece}'\n" for piece in pieces))
         ffmpeg("-f", "concat", "-safe", 0, "-i", folder / "pieces.txt", "-c", "copy", "-movflags", "+faststart", film)
 
-    return Film(film, *_timed(make), frames)
+    places = [(piece, 0, count) for piece, count in zip(pieces, frames, strict=True)]
+    return Film(film, *_timed(make), places)
 
 
-def _plain_piece(number: int, clip: Clip, frames: int, mark: Path | None, folder: Path) -> Path:
-    piece = folder / f"piece-{number}.mp4"
+def _make_plain_piece(piece: Path, clip: Clip, frames: int, mark: Path | None) -> None:
     inputs = [part for path in (clip.video, clip.audio, clip.sfx, mark) if path for part in ("-i", path)]
     drawn = f"[0:v][3:v]{MARKED}[v];" if mark else "[0:v]null[v];"
     sound = "[1:a]apad[voice];[2:a]volume=0.3[under];[voice][under]amix=normalize=0[a]"
     coded = ("-c:v", "libx264", "-preset", "fast", "-crf", 18, "-pix_fmt", "yuv420p", "-c:a", "aac", "-ar", 48000)
     cut = ("-frames:v", frames, "-t", f"{frames / RATE:.6f}")
     ffmpeg(*inputs, "-filter_complex", drawn + sound, "-map", "[v]", "-map", "[a]", *coded, *cut, piece)
-    return piece
 
 
 # ---------------------------------------------------------------- what is left of the picture
