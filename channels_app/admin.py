@@ -94,6 +94,10 @@ class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
         (None, {"fields": (("name", "slug"), ("active", "language"))}),
         ("What people decide", {"fields": ("gates",)}),
         ("What is made", {"fields": ("style", ("clips_per_video", "assets_per_video"), ("max_concurrent", "share"))}),
+        (
+            "Film",
+            {"fields": (("intro", "outro"), ("watermark", "fade"), ("captions", "thumbnail"))},
+        ),
         ("Voice", {"fields": ("voice_id", ("voice_stability", "voice_similarity", "voice_style"))}),
         (
             "What is published",

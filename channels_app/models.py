@@ -1,10 +1,15 @@
 """For whom we make: a channel, its voice, style, gates and limits, and its secrets."""
 
+from collections.abc import Callable
+from decimal import Decimal
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.files import FieldFile
 
+from channels_app.branding import BrandingStorage, place, require_picture, require_video
 from channels_app.fields import SecretTextField
 from production.stages import STAGES
 
@@ -20,6 +25,18 @@ class Privacy(models.TextChoices):
     PRIVATE = "private", "Private"
     UNLISTED = "unlisted", "Unlisted"
     PUBLIC = "public", "Public"
+
+
+def _branding(validator: Callable[[FieldFile], None], help_text: str) -> models.FileField:
+    """A file of the channel that may be missing."""
+    return models.FileField(
+        blank=True,
+        max_length=200,
+        storage=BrandingStorage(),
+        upload_to=place,
+        validators=[validator],
+        help_text=help_text,
+    )
 
 
 class Channel(models.Model):
@@ -54,6 +71,22 @@ class Channel(models.Model):
         blank=True,
         help_text="Stages that wait for a person; final review always does.",
     )
+    intro = _branding(require_video, "Video with its own sound, put before every film.")
+    outro = _branding(require_video, "The same, behind every film.")
+    watermark = _branding(
+        require_picture,
+        "PNG with transparency, in the lower right corner. With one, no film's picture can be copied: "
+        "assembly takes minutes instead of seconds.",
+    )
+    fade = models.DecimalField(
+        max_digits=3,
+        decimal_places=1,
+        default=Decimal(0),
+        validators=[MinValueValidator(0), MaxValueValidator(5)],
+        help_text="Seconds from and to black; 0 is none. With one, the picture can't be copied either.",
+    )
+    captions = models.BooleanField(default=True, help_text="Written with every film and sent to YouTube.")
+    thumbnail = models.BooleanField(default=True, help_text="The film's strongest frame, sent to YouTube.")
     privacy = models.CharField(max_length=10, choices=Privacy.choices, default=Privacy.PRIVATE)
     category_id = models.PositiveSmallIntegerField(default=27, help_text="YouTube category; 27 is Education.")
     description_template = models.TextField(

@@ -16,4 +16,5 @@ urlpatterns = [
     path("callback/<uuid:token>", callbacks.callback, name="callback"),
     path("media/take/<int:take_id>", media.take_file, name="take-file"),
     path("media/signed/<str:name>/<str:_file>", media.signed_file, name="signed-file"),
+    path("media/channel/<slug:slug>/<str:name>", media.branding_file, name="branding-file"),
 ]

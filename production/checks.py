@@ -1,7 +1,6 @@
 """What can be missing, found at start instead of in the middle of a video."""
 
-import os
-from pathlib import Path
+import shutil
 from typing import Any
 
 import imageio_ffmpeg
@@ -65,11 +64,13 @@ def lanes_fit(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def ffmpeg_exists(**kwargs: Any) -> list[CheckMessage]:
-    found = settings.MODELS["FFMPEG"] or _bundled_ffmpeg()
-    if found and Path(found).is_file() and os.access(found, os.X_OK):
+    """The setting is a path or a name on the PATH, as the scripts read it."""
+    chosen = settings.MODELS["FFMPEG"]
+    if shutil.which(chosen or _bundled_ffmpeg()):
         return []
+    what = f"FFMPEG names no program: {chosen}." if chosen else "There is no ffmpeg to assemble films with."
     hint = "Install imageio-ffmpeg, or set FFMPEG to an ffmpeg executable."
-    return [Error("There is no ffmpeg to assemble films with.", hint=hint, id="production.E004")]
+    return [Error(what, hint=hint, id="production.E004")]
 
 
 @register()

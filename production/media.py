@@ -11,6 +11,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import get_object_or_404
 from django.utils.http import http_date, quote_etag
 
+from channels_app.models import Channel
 from production import workspace
 from production.models import Take
 
@@ -35,6 +36,18 @@ def signed_file(request: HttpRequest, name: str, _file: str) -> HttpResponseBase
     if take is None or not workspace.file_of(take).is_file():
         raise Http404("The address is not signed by us, too old, or its file is gone")
     return serve(request, workspace.file_of(take))
+
+
+@staff_member_required
+@permission_required("channels.view_channel", raise_exception=True)
+def branding_file(request: HttpRequest, slug: str, name: str) -> HttpResponseBase:
+    """A channel's intro, outro or watermark."""
+    channel = get_object_or_404(Channel, slug=slug)
+    paths = [Path(file.path) for file in (channel.intro, channel.outro, channel.watermark) if file]
+    found = next((path for path in paths if path.name == name and path.is_file()), None)
+    if found is None:
+        raise Http404("The channel has no such file")
+    return serve(request, found)
 
 
 def serve(request: HttpRequest, path: Path) -> HttpResponseBase:

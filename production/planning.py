@@ -1,7 +1,7 @@
 """From a topic to a production plan: one structured call to the text model, checked before any money follows it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from string import Template
 from typing import Any
@@ -48,7 +48,7 @@ def land(take: Take) -> None:
             sound_prompt=clip["sound_prompt"],
             layout=clip["layout"],
             character=assets[clip["character"]],
-            environment=assets[clip["environment"]],
+            environment=assets[clip["environment"] or clip["character"]],
         )
         for number, clip in enumerate(plan["clips"], 1)
     )
@@ -79,7 +79,7 @@ def schema(clips: int, assets: int) -> Json:
         "sound_prompt": text | {"maxLength": 450, "description": "What is heard in the place"},
         "layout": {"type": "string", "enum": Clip.Layout.values},
         "character": {"type": "string", "description": "Key of an asset of kind character"},
-        "environment": {"type": "string", "description": "Key of an asset of kind environment"},
+        "environment": {"type": "string", "description": "Key of an asset of kind environment; empty: none"},
     }
     return _object(
         title=text | {"maxLength": 100},
@@ -106,9 +106,15 @@ def check(plan: Any, clips: int, assets: int) -> None:
             raise ValueError(f"image “{asset['key']}” refers to “{asset['reference']}”, which does not come before it")
         seen.add(asset["key"])
     for number, clip in enumerate(plan["clips"], 1):
-        for role in (clip["character"], clip["environment"]):
-            if role not in kinds:
-                raise ValueError(f"clip {number} uses “{role}”, which no image has as its key")
+        _check_images(clip, f"clip {number}", kinds)
+
+
+def _check_images(clip: Json, name: str, known: Collection[str]) -> None:
+    if clip["layout"] == Clip.Layout.SPLIT and not clip["environment"]:
+        raise ValueError(f"{name} is split and has only one image")
+    for role in (clip["character"], clip["environment"] or clip["character"]):
+        if role not in known:
+            raise ValueError(f"{name} uses “{role}”, which no image has as its key")
 
 
 def _object(**properties: Any) -> Json:

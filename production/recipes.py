@@ -17,6 +17,7 @@ from typing import Any
 
 from django.conf import settings
 
+from channels_app.models import Channel
 from production.models import Asset, Clip, Take, Task
 from production.stages import PIECES, Piece, Stage
 
@@ -153,12 +154,14 @@ def _split(shelf: Shelf, position: int) -> Recipe | None:
 
 
 def _joined(shelf: Shelf, position: int, kind: str, first: str, second: str) -> Recipe | None:
+    """A clip without an environment names its one image twice: so it needs no flag that older scripts don't know."""
     clip = shelf.clips[position]
     sources = shelf.find(("image", clip.character.number), ("image", clip.environment.number))
     if sources is None:
         return None
     flags = [first, {"take": sources[0].pk}, second, {"take": sources[1].pk}]
-    return Recipe(kind, f"{clip.character} + {clip.environment}", flags, sources=sources)
+    words = " + ".join(dict.fromkeys((str(clip.character), str(clip.environment))))
+    return Recipe(kind, words, flags, sources=tuple(dict.fromkeys(sources)))
 
 
 def _clip(shelf: Shelf, position: int) -> Recipe | None:
@@ -204,11 +207,21 @@ def _film(shelf: Shelf, position: int) -> Recipe | None:
             "video": {"take": shelf.takes["clip", number].pk},
             "audio": {"take": shelf.takes["narration", number].pk},
             "sfx": {"take": shelf.takes["sound", number].pk},
+            "text": clip.narration,
             "words": shelf.takes["narration", number].words,
         }
-        for number in shelf.clips
+        for number, clip in shelf.clips.items()
     ]
-    return Recipe("film", shelf.task.title, ["--manifest", {"json": {"clips": clips}}], sources=sources)
+    manifest = {"clips": clips, **_finish(shelf.channel)}
+    return Recipe("film", shelf.task.title, ["--manifest", {"json": manifest}], sources=sources)
+
+
+def _finish(channel: Channel) -> dict[str, Any]:
+    """What the channel wants of its films besides clips, as keys of the manifest; what it doesn't want has none."""
+    files = {"intro": channel.intro, "outro": channel.outro, "watermark": channel.watermark}
+    wanted: dict[str, Any] = {name: file.path for name, file in files.items() if file}
+    wanted |= {"fade": float(channel.fade), "captions": channel.captions, "thumbnail": channel.thumbnail}
+    return {name: value for name, value in wanted.items() if value}
 
 
 def _upload(shelf: Shelf, position: int) -> Recipe | None:

@@ -45,7 +45,7 @@ class UploadAdmin(LookOnlyAdmin):
     list_display = ("about", "far", "privacy", "video", "begun", "ended")
     list_select_related = ("task",)
     list_filter = ("privacy",)
-    fields = ("task", "film", "take", "size", "sent", "privacy", "video_id", "video", "started", "finished")
+    fields = ("task", "film", "take", "size", "sent", "privacy", "video_id", "video", "lacks", "started", "finished")
     readonly_fields = ("video",)
 
     @admin.display(description="Task")

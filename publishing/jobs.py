@@ -29,24 +29,19 @@ def upload(take: Take, beat: Callable[[], None]) -> tuple[dict[str, Any], Decima
     """
     _refuse_simulated(take.task)
     row = _row(take)
-    if row.video_id:  # uploaded before a crash: its session may be gone by now
-        return _told(row, {"privacyStatus": row.privacy}), None
     account = _account(take)
     credentials = tokens.credentials(account)
     with closing(YouTube(credentials, on_session=lambda uri: _keep_session(row, uri))) as client:
         try:
             _check_channel(client, account)
-            video = _ask(client, row) or _send(client, row, beat)
+            video = _known(row) or _ask(client, row) or _send(client, row, beat)
+            _finish(row, video)
+            _send_along(client, row, beat)
         except SessionGoneError as gone:
             raise _session_gone(row) from gone
         except RefreshError as error:
             raise tokens.refused(account, error) from error
-    _finish(row, video)
-    return _told(row, video.get("status", {})), None
-
-
-def _told(row: Upload, status: dict[str, Any]) -> dict[str, Any]:
-    return {"id": row.video_id, "url": row.url, "status": status}
+    return {"id": row.video_id, "url": row.url, "status": video.get("status", {})}, None
 
 
 def land(take: Take) -> None:
@@ -112,6 +107,11 @@ def _keep_session(row: Upload, uri: str) -> None:
     row.save(update_fields=["session_uri"])
 
 
+def _known(row: Upload) -> dict[str, Any] | None:
+    """The video that was finished before a crash: its session may be gone by now."""
+    return {"id": row.video_id, "status": {"privacyStatus": row.privacy}} if row.video_id else None
+
+
 def _ask(client: YouTube, row: Upload) -> dict[str, Any] | None:
     """The finished video, if the session has it; else row.sent is what YouTube has stored."""
     if not row.session_uri:
@@ -152,6 +152,29 @@ def _session_gone(row: Upload) -> Trouble:
     row.session_uri, row.sent, row.offered = "", 0, 0
     row.save(update_fields=["session_uri", "sent", "offered"])
     return Trouble(Kind.TRANSIENT, "The upload session has expired; a new one is begun", retry_after=0)
+
+
+def _send_along(client: YouTube, row: Upload, beat: Callable[[], None]) -> None:
+    """Thumbnail and captions, where assembly has made some. The film is up: what YouTube refuses of them (a channel
+    that is not verified, a consent without captions) is written down for a person and stops nothing."""
+    film, language = workspace.file_of(row.film), row.take.recipe["facts"]["language"]
+    files: dict[str, tuple[str, Callable[[bytes], None]]] = {
+        "thumbnail": (".jpg", lambda content: client.set_thumbnail(row.video_id, content)),
+        "captions": (".srt", lambda content: client.add_captions(row.video_id, content, language)),
+    }
+    lacks = []
+    for name, (suffix, send) in files.items():
+        path = film.with_suffix(suffix)
+        if not path.is_file() or not path.stat().st_size:
+            continue
+        beat()
+        try:
+            send(path.read_bytes())
+        except Trouble as trouble:
+            lacks.append(f"{name}: {trouble}")
+            log.warning("youtube_upload_incomplete", task=row.task_id, channel=row.task.channel.slug, lacks=lacks[-1])
+    row.lacks = "; ".join(lacks)[:300]
+    row.save(update_fields=["lacks"])
 
 
 def _finish(row: Upload, video: dict[str, Any]) -> None:

@@ -42,6 +42,9 @@ class Upload(models.Model):
     video_id = models.CharField(max_length=40, blank=True)
     url = models.URLField(blank=True)
     privacy = models.CharField(max_length=10, choices=Privacy.choices)
+    lacks = models.CharField(
+        max_length=300, blank=True, help_text="What YouTube did not take besides the film, and why."
+    )
     started = models.DateTimeField(default=timezone.now)
     finished = models.DateTimeField(null=True)
 

@@ -16,13 +16,14 @@ from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
-from googleapiclient.http import MediaFileUpload
+from googleapiclient.http import MediaFileUpload, MediaInMemoryUpload
 
 from production.errors import Kind, Trouble
 from production.providers import is_own_address
 
 CHUNK = 8 * 1024 * 1024  # a multiple of 256 KiB, as the protocol wants
 SECONDS = 60
+TRIES = 2  # more of what comes with the film: a second and three later at most
 DAILY = {"quotaExceeded", "uploadLimitExceeded"}
 AGAIN = {"rateLimitExceeded", "userRateLimitExceeded", "backendError"}
 
@@ -101,6 +102,20 @@ class YouTube:
                 return Progress(int(response["range"].rpartition("-")[2]) + 1 if "range" in response else 0)
             raise HttpError(response, content)
 
+    def set_thumbnail(self, video_id: str, jpeg: bytes) -> None:
+        """Replaces the one there is."""
+        media = MediaInMemoryUpload(jpeg, mimetype="image/jpeg")
+        with _asking():
+            self.service.thumbnails().set(videoId=video_id, media_body=media).execute(num_retries=TRIES)
+
+    def add_captions(self, video_id: str, srt: bytes, language: str) -> None:
+        """Captions in that language; where there are some already nothing changes."""
+        snippet = {"videoId": video_id, "language": language, "name": "", "isDraft": False}
+        media = MediaInMemoryUpload(srt, mimetype="application/octet-stream")
+        insert = self.service.captions().insert(part="snippet", body={"snippet": snippet}, media_body=media)
+        with _asking(unless=409):
+            insert.execute(num_retries=TRIES)
+
 
 def body(facts: dict[str, Any]) -> dict[str, Any]:
     """The video resource within the API's limits; privacy is always said, its absence would mean public."""
@@ -153,10 +168,13 @@ def _discovery(address: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _asking(*, session: bool = False) -> Iterator[None]:
+def _asking(*, session: bool = False, unless: int = 0) -> Iterator[None]:
+    """`unless`: the status that is as good as success."""
     try:
         yield
     except HttpError as error:
+        if error.status_code == unless:
+            return
         if session and error.status_code in (404, 410):
             raise SessionGoneError from error
         raise _trouble(error) from error

@@ -7,12 +7,14 @@ The keys of the manifest are described in manifest.py.
 import os
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import captions
 import footage
 import soundtrack
+import thumbnail
 from command import Parser, run
 from contract import emit, whole_file
 from ffmpeg import run_crew, run_step
@@ -22,14 +24,18 @@ from timeline import Span, lay_out
 
 def main(arguments: Namespace) -> None:
     """Check everything, then make picture and sound side by side on all cores, and join them."""
-    manifest = read_manifest(arguments.manifest)
+    manifest = read_manifest(arguments.manifest, arguments.output)
     spans = lay_out(manifest)
     _warn_of_held_frames(spans)
-    with whole_file(arguments.output) as part, TemporaryDirectory(dir=part.parent, prefix=".film-") as name:
-        _make(manifest, spans, Path(name), part)
+    with ExitStack() as whole:  # nothing takes its name before everything is made
+        part = whole.enter_context(whole_file(arguments.output))
         if manifest.captions:
-            with whole_file(manifest.captions) as srt:
-                srt.write_text(captions.as_srt(spans), encoding="utf-8")
+            srt = whole.enter_context(whole_file(manifest.captions))
+            srt.write_text(captions.as_srt(spans), encoding="utf-8")
+        if manifest.thumbnail:
+            thumbnail.write(spans, whole.enter_context(whole_file(manifest.thumbnail)))
+        with TemporaryDirectory(dir=part.parent, prefix=".film-") as name:
+            _make(manifest, spans, Path(name), part)
     frames, seconds = sum(span.frames for span in spans), sum(span.seconds for span in spans)
     emit("film", frames=frames, seconds=round(seconds, 3), copied=spans[0].copied)
 

@@ -63,10 +63,6 @@ def _lines(cue: list[Word]) -> str:
     return "\n".join(filter(None, (" ".join(words[:cut]), " ".join(words[cut:]))))
 
 
-def _period(cue: list[Word]) -> str:
-    return f"{_clock(cue[0][1])} --> {_clock(cue[-1][2])}"
-
-
 def _clock(seconds: float) -> str:
     millis = round(seconds * 1000)
     return f"{millis // 3_600_000:02}:{millis // 60_000 % 60:02}:{millis // 1000 % 60:02},{millis % 1000:03}"

@@ -1,6 +1,7 @@
 """Where a clip's stream can end without being encoded again, so that the film's picture is a bit-for-bit copy."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import av
 from manifest import Manifest
@@ -39,7 +40,7 @@ def _clean_cut(video: Video, frames: int) -> int | None:
 
 def _display_places(video: Video) -> Iterator[int]:
     """For each packet in decode order the number of the frame it shows, as long as the time stamps keep step."""
-    with av.open(str(video.path)) as container:
+    with suppress(av.FFmpegError), av.open(str(video.path)) as container:  # decoding will say what is wrong
         for number, packet in enumerate(container.demux(container.streams.video[0])):
             if packet.pts is None or packet.is_discard:
                 return

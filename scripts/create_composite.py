@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Stand a character in an environment: a PNG of 1920x1080, nothing stretched."""
+"""Stand a character in an environment: a PNG of 1920x1080, nothing stretched.
+
+The same file as both is a picture without an environment: it is fitted to the frame as it is.
+"""
 
 from argparse import Namespace
 from pathlib import Path
@@ -16,16 +19,21 @@ HEADROOM = 40  # pixels above a character that is taller than the frame: its fee
 
 
 def main(arguments: Namespace) -> None:
-    """Fill the frame with the environment and stand the character on its lower edge."""
+    """Fill the frame with the environment and stand the character on its lower edge, if it is another picture."""
     if not 0.05 <= arguments.scale <= 4:
         raise Failure("permanent", "--scale must be between 0.05 and 4")
-    character = _sized(cut_out(open_picture(arguments.character, "character", mode="RGBA")), arguments.scale)
     frame = cover(open_picture(arguments.environment, "environment", near=FRAME), FRAME)
+    if arguments.character.resolve() != arguments.environment.resolve():
+        _stand(frame, cut_out(open_picture(arguments.character, "character", mode="RGBA")), arguments.scale)
+    with whole_file(arguments.output) as part:
+        save_png(frame, part)
+
+
+def _stand(frame: Image.Image, figure: Image.Image, scale: float) -> None:
+    character = _sized(figure, scale)
     left = (FRAME[0] - character.width) // 2
     top = FRAME[1] - character.height if character.height <= FRAME[1] else HEADROOM
     frame.paste(character, (left, top), character)
-    with whole_file(arguments.output) as part:
-        save_png(frame, part)
 
 
 def _sized(character: Image.Image, scale: float) -> Image.Image:

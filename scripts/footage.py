@@ -23,6 +23,7 @@ def cut(
     if span.copied:
         output = ["-map", "0:v:0", "-c", "copy", "-video_track_timescale", str(TIMESCALE), "-f", "mp4"]
     else:
+        inputs = ["-xerror", *inputs]  # a clip that can't be decoded to its end is said, not painted over
         inputs += ["-i", str(watermark)] if watermark else []
         output = ["-filter_complex", _graph(span, fades, marked=bool(watermark)), "-map", "[out]", *_codec(span)]
     yield Step(f"{span.piece.name}: picture", [*inputs, *output, "-frames:v", str(span.frames), segment(number)])

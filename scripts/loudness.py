@@ -10,7 +10,7 @@ MARGIN = 0.5  # dB the limiter starts below it: AAC overshoots by a few tenths
 TOLERANCE = 0.2  # LU; half a LU is promised
 SILENCE = -69.0  # LUFS; the meter's floor is -70
 MAX_GAIN = 40.0  # dB
-MAX_PASSES = 4
+MAX_PASSES = 6
 
 METER = "ebur128=peak=true:framelog=quiet"
 _INTEGRATED = re.compile(r"I:\s+(-?[\d.]+|-inf) LUFS")

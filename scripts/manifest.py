@@ -2,8 +2,9 @@
 
 Classic part: ``{"clips": [{"clip_number", "video", "audio", "sfx"}]}``; ``sfx`` may be missing. Newer keys, all
 optional: ``intro``, ``outro`` (videos with their own sound), ``watermark`` (an image), ``loudness`` (LUFS, -14),
-``fade`` (seconds from and to black, 0), ``captions`` (path of the SRT to write); in a clip ``text`` (the narration) and
-``words`` (``[["After", 0.0, 0.41], ...]``, in seconds).
+``fade`` (seconds from and to black, 0), ``captions`` (the SRT to write: a path, or true for the film's own with
+``.srt``), ``thumbnail`` (the JPEG to write, likewise with ``.jpg``); in a clip ``text`` (the narration) and ``words``
+(``[["After", 0.0, 0.41], ...]``, in seconds).
 """
 
 import json
@@ -53,12 +54,13 @@ class Manifest:
     rate: Fraction
     watermark: Path | None
     captions: Path | None
+    thumbnail: Path | None
     loudness: float
     fade: float
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and check the manifest; every fault is one line that names the field or the file."""
+def read_manifest(path: Path, film: Path) -> Manifest:
+    """Read and check the manifest of a film to be written there; each fault is a line that names the field or file."""
     require_file(path, "manifest")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -71,7 +73,8 @@ def read_manifest(path: Path) -> Manifest:
         pieces=(*_whole_video(content, "intro"), *clips, *_whole_video(content, "outro")),
         rate=_rate(clips),
         watermark=_watermark(content),
-        captions=_path(content, "captions"),
+        captions=_beside(content, "captions", film.with_suffix(".srt")),
+        thumbnail=_beside(content, "thumbnail", film.with_suffix(".jpg")),
         loudness=_number(content, "loudness", default=-14.0, low=-40.0, high=-9.0),
         fade=_number(content, "fade", default=0.0, low=0.0, high=10.0),
     )
@@ -141,6 +144,12 @@ def _watermark(content: dict[str, Any]) -> Path | None:
 
         open_picture(path, "watermark")
     return path
+
+
+def _beside(content: dict[str, Any], field: str, usual: Path) -> Path | None:
+    """Where to write what comes along with the film; false is as good as nothing."""
+    value = content.get(field)
+    return (usual if value else None) if isinstance(value, bool) else _path(content, field)
 
 
 def _path(entry: dict[str, Any], field: str, name: str = "manifest") -> Path | None:

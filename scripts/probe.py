@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from contract import Failure, require_file
 
 
@@ -32,18 +33,28 @@ def probe_video(path: Path, role: str) -> Video:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.thread_count = 1  # a thread a core, each with pictures of its own, would cost 20 MB
-            first = next(container.decode(stream))
+            first = _first_picture(container, stream)
             seconds = _seconds(stream.duration, stream.time_base) or _seconds(
                 container.duration, Fraction(1, av.time_base)
             )
             rate = stream.average_rate or Fraction(0)
             coding = _coding(stream, first)
+            held = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
             video = Video(path, stream.width, stream.height, rate, seconds, bool(container.streams.audio), coding)
     except (av.FFmpegError, IndexError, StopIteration):
         raise Failure("permanent", f"{role} {path} is not a readable video") from None
     if not (seconds and rate):
         raise Failure("permanent", f"{role} {path} has no length")
+    if held > path.stat().st_size:
+        raise Failure("permanent", f"{role} {path} is cut off: its index knows of more than is there")
     return video
+
+
+def _first_picture(container: InputContainer, stream: av.VideoStream) -> av.VideoFrame:
+    """Of the first key frame alone: waiting for what the decoder gives by itself decodes the next ones too, 40 ms."""
+    packet = next(packet for packet in container.demux(stream) if packet.is_keyframe)
+    context = stream.codec_context
+    return (context.decode(packet) or context.decode(None))[0]
 
 
 def _coding(stream: av.VideoStream, first: av.VideoFrame) -> tuple[object, ...]:

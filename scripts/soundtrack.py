@@ -4,33 +4,48 @@ from collections.abc import Callable
 
 from contract import emit
 from ffmpeg import Step, Work
-from loudness import MAX_PASSES, METER, Level, Setting, corrected, first_setting, read_meter
+from loudness import MAX_PASSES, METER, Level, corrected, first_setting, read_meter
 from timeline import SAMPLE_RATE, Span
 
 TRACK = "sound.m4a"
+LEVELLED = "levelled.f32"
 PCM = ["-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "2"]
+# The fast search takes 2.5 s for 146 s of film, the default 4.1; at this rate it is also nearer to the original (the
+# ratio of signal to difference is 38 dB, against 31).
+CODED = ["-c:a", "aac", "-aac_coder", "fast", "-b:a", "192k", "-ar", str(SAMPLE_RATE), "-ac", "2", "-f", "mp4"]
 DUCKING = "threshold=0.03:ratio=6:attack=20:release=350"
 EDGE = 0.02  # seconds of fade at a cut, against clicks
 
 
 def mix_and_master(spans: list[Span], *, loudness: float, fade: float, report: Callable[[], None]) -> Work:
-    """Make TRACK in the working directory. report is called after each piece and at the end."""
+    """Make TRACK in the working directory. report is called after each piece and at the end.
+
+    Gain and limit are found on plain samples, where another try takes a third of what coding takes: most films are
+    coded once. What the coder adds to the peaks is then measured in the track itself.
+    """
     for number, span in enumerate(spans):
         yield Step(f"{span.piece.name}: sound", _mix(span, _mixed(number)))
         report()
     source = [*PCM, "-i", "concat:" + "|".join(_mixed(number) for number in range(len(spans)))]
     fades = _fades(spans, fade)
-    log = yield Step("loudness", [*source, "-af", ",".join([*fades, METER]), "-f", "null", "-"])
-    setting: Setting | None = first_setting(read_meter(log), loudness)
-    for _ in range(MAX_PASSES):
-        assert setting is not None
-        yield Step("sound", ["-v", "error", *source, "-af", ",".join([*fades, setting.filters()]), *_coded()])
-        result = read_meter((yield Step("loudness", ["-i", TRACK, "-af", METER, "-f", "null", "-"])))
-        setting = corrected(setting, result, loudness)
-        if setting is None:
+    level = read_meter((yield _metered(source, fades, "-f", "null", "-")))
+    setting, better = first_setting(level, loudness), None
+    for left in reversed(range(MAX_PASSES)):
+        level = read_meter((yield _metered(source, [*fades, setting.filters()], *PCM, LEVELLED)))
+        better = corrected(setting, level, loudness)
+        if better is None or not left:
+            yield Step("sound", ["-v", "error", *PCM, "-i", LEVELLED, *CODED, TRACK])
+            level = read_meter((yield _metered(["-i", TRACK], [], "-f", "null", "-")))
+            better = corrected(setting, level, loudness)
+        if better is None:
             break
-    _say(result, loudness)
+        setting = better
+    _say(level, loudness)
     report()
+
+
+def _metered(source: list[str], filters: list[str], *target: str) -> Step:
+    return Step("loudness", [*source, "-af", ",".join([*filters, METER]), *target])
 
 
 def _mixed(number: int) -> str:
@@ -64,10 +79,6 @@ def _fades(spans: list[Span], fade: float) -> list[str]:
         return []
     end = spans[-1].start + spans[-1].seconds
     return [f"afade=t=in:d={fade}", f"afade=t=out:st={max(0.0, end - fade):.4f}:d={fade}"]
-
-
-def _coded() -> list[str]:
-    return ["-c:a", "aac", "-b:a", "192k", "-ar", str(SAMPLE_RATE), "-ac", "2", "-f", "mp4", TRACK]
 
 
 def _say(result: Level, target: float) -> None:

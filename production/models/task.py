@@ -112,7 +112,7 @@ class Asset(models.Model):
 
 
 class Clip(models.Model):
-    """Ten seconds of the video."""
+    """Ten seconds of the video. One without an environment has its character there: that image alone is shown."""
 
     class Layout(models.TextChoices):
         COMPOSITE = "composite", "Character on environment"

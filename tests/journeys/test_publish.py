@@ -67,6 +67,8 @@ def assert_film(task: Task) -> None:
         frame = 1 / float(picture.average_rate)
     assert abs(lengths[0] - lengths[1]) <= frame
     assert abs(lengths[0] - spoken) <= 2 * frame * task.clips.count()
+    beside = workspace.file_of(task.takes.get(kind="film"))
+    assert beside.with_suffix(".srt").read_text().startswith("1\n00:00:00,")
     integrated, peak = loudness(film)
     assert abs(integrated + 14) <= 0.5
     assert peak <= -1.5 + 0.1
@@ -85,6 +87,7 @@ def assert_books(run: Journey, task: Task) -> None:
     assert run.sandbox.videos()[0]["status"]["privacyStatus"] == "private"
     assert run.stack.environment["KIE_WEBHOOK_KEY"], "callbacks are heard only if they are signed"
     assert [call["status"] for call in run.sandbox.calls("kie", "callback")] == [200, 200]
+    assert run.sandbox.videos()[0]["thumbnail"]
     clips = [call for call in paid if call["vendor"] == "kie"]
     booked = LedgerEntry.objects.filter(take__kind="clip").values_list("actual_usd", flat=True)
     assert sum(booked) == Decimal(str(sum(call["usd"] for call in clips)))

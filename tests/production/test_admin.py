@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -18,6 +19,7 @@ from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, P
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
 from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
+from tests.media import picture
 from tests.pages import review_of
 
 pytestmark = pytest.mark.django_db
@@ -229,11 +231,24 @@ def test_many_is_refused_to_who_may_only_look(looker_client: Client) -> None:
 def channel_form(client: Client, channel: Channel, **words: object) -> None:
     url = reverse("admin:channels_channel_change", args=[channel.pk])
     form = client.get(url).context["adminform"].form
-    said = {name: "" if value is None else value for name, value in form.initial.items()}
+    files = {"intro", "outro", "watermark"}
+    said = {name: "" if value is None else value for name, value in form.initial.items() if name not in files}
     said |= {"tags": "", "active": "on", "gates": channel.gates, "_save": "1"}
     inline = {"tokens-TOTAL_FORMS": "0", "tokens-INITIAL_FORMS": "0"}
     reply = client.post(url, said | inline | words)
     assert reply.status_code == 302, reply.context["adminform"].form.errors
+
+
+def test_channel_form_takes_a_watermark_and_shows_it_to_people_only(operator_client: Client) -> None:
+    channel = make_channel()
+    channel_form(operator_client, channel, watermark=SimpleUploadedFile("mark.png", picture()))
+    channel.refresh_from_db()
+    url = channel.watermark.url
+    assert url in operator_client.get(reverse("admin:channels_channel_change", args=[channel.pk])).content.decode()
+    shown = operator_client.get(url)
+    assert (shown.status_code, b"".join(shown)) == (200, picture())
+    assert operator_client.get(url.replace("mark", "other")).status_code == 404
+    assert Client().get(url).status_code == 302
 
 
 def token_row(token: Token, **words: str) -> dict[str, str]:

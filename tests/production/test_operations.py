@@ -301,8 +301,10 @@ def test_check_ffmpeg(vendors, settings: Settings, ffmpeg):
     assert ids() == {"production.E004"}
 
 
-def test_check_ffmpeg_of_the_operator(settings: Settings):
-    settings.MODELS = settings.MODELS | {"FFMPEG": sys.executable}
+@pytest.mark.parametrize("ffmpeg", [sys.executable, "sh"])
+def test_check_ffmpeg_of_the_operator(settings: Settings, ffmpeg):
+    """By its path, or by its name on the PATH."""
+    settings.MODELS = settings.MODELS | {"FFMPEG": ffmpeg}
     assert checks.ffmpeg_exists() == []
 
 

@@ -1,11 +1,13 @@
 """The film goes to YouTube once, wherever it crashes."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from google.oauth2.credentials import Credentials
 from pytest_django import Settings
 
 from production import attempts, flow, jobs, workspace
@@ -18,7 +20,7 @@ from publishing.models import Upload, YouTubeAccount
 from sandbox import media, paint
 from sandbox.client import SandboxClient
 from tests.media import picture
-from tests.vendor import answering
+from tests.vendor import Answer, Vendor, answering, listening
 
 GRAIN = 256 * 1024
 pytestmark = pytest.mark.django_db
@@ -295,3 +297,73 @@ def test_upload_refused_ends_in_upload_error_with_words(account, take, do):
     task = Task.objects.get(pk=take.task_id)
     assert task.status == Status.UPLOAD_ERROR
     assert "reconnect the right one" in task.changes.last().reason
+
+
+# ---------------------------------------------------------------- what comes with the film
+
+
+def beside(take: Take, **files: bytes) -> None:
+    """What assembly has written beside the film, by suffix."""
+    film = workspace.file_of(take.sources.get(kind="film"))
+    for suffix, content in files.items():
+        film.with_suffix(f".{suffix}").write_bytes(content)
+
+
+def test_upload_sets_the_thumbnail(vendors, account, take):
+    beside(take, jpg=picture(kind="JPEG"))
+    upload(take)
+    (video,) = mine(vendors, account)
+    assert video["thumbnail"]
+    assert "thumbnail" not in Upload.objects.get().lacks
+
+
+def test_upload_without_its_thumbnail_is_done_and_says_so(vendors, account, take):
+    beside(take, jpg=picture(kind="JPEG"))
+    vendors.plan_fault("youtube", "status", "thumbnails.set", status=403, body={})
+    flow.settle(take, next(attempts.carry_out([take], seconds=9))[1])
+    row = Upload.objects.get()
+    assert row.lacks.startswith("thumbnail: YouTube said 403")
+    assert Task.objects.get(pk=take.task_id).status == Status.PUBLISHED
+    upload(take)
+    assert Upload.objects.get().lacks == "", "asked again, it is sent again"
+    assert len(mine(vendors, account)) == 1
+
+
+def test_upload_of_a_film_without_words_sends_no_captions(vendors, account, take):
+    beside(take, srt=b"")
+    upload(take)
+    assert Upload.objects.get().lacks == ""
+
+
+@pytest.fixture
+def met(settings: Settings) -> Iterator[Vendor]:
+    with listening() as vendor:
+        settings.ADDRESSES = settings.ADDRESSES | {"YOUTUBE_BASE_URL": f"{vendor.url}/"}
+        yield vendor
+
+
+def test_add_captions_sends_words_and_language(met):
+    met.answers = {"/": [Answer(200, b"{}")]}
+    with closing(youtube.YouTube(Credentials("token"))) as client:
+        client.add_captions("abc", b"1\n00:00:00,000 --> 00:00:01,000\nHello", "de")
+    (call,) = met.calls
+    assert call.path.startswith("/upload/youtube/v3/captions?part=snippet")
+    assert (b'"videoId": "abc"' in call.body, b'"language": "de"' in call.body) == (True, True)
+    assert b"1\n00:00:00,000 --> 00:00:01,000\nHello" in call.body
+
+
+@pytest.mark.parametrize(("status", "kind"), [(409, None), (403, Kind.PERMANENT)])
+def test_add_captions_that_are_there_already_is_done(met, status, kind):
+    met.answer_with(status)
+    with closing(youtube.YouTube(Credentials("token"))) as client, suppress_trouble() as troubles:
+        client.add_captions("abc", b"words", "en")
+    assert [trouble.kind for trouble in troubles] == ([kind] if kind else [])
+
+
+@contextmanager
+def suppress_trouble() -> Iterator[list[Trouble]]:
+    troubles: list[Trouble] = []
+    try:
+        yield troubles
+    except Trouble as trouble:
+        troubles.append(trouble)

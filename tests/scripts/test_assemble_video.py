@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import av
 import pytest
+from PIL import Image, ImageChops, ImageStat
 
 from tests.media import ffmpeg, loudness, picture
 from tests.scripts.conftest import run_script
@@ -171,6 +172,98 @@ def test_assemble_video_adds_intro_watermark_fade_and_captions(run, media, tmp_p
     captions = (tmp_path / "film.srt").read_text().split("\n\n")
     assert captions[0] == "1\n00:00:02,000 --> 00:00:03,000\nUp the stairs."
     assert captions[1].splitlines()[1:] == ["00:00:03,542 --> 00:00:05,052", "No times"]
+
+
+def colours(folder, name, source, seconds=2):
+    """A clip of 1080p at 24 frames a second."""
+    clip = ("-f", "lavfi", "-i", source, "-t", seconds, "-c:v", "libx264", "-preset", "ultrafast")
+    ffmpeg(*clip, "-pix_fmt", "yuv420p", folder / f"{name}.mp4")
+    return folder / f"{name}.mp4"
+
+
+def test_assemble_video_writes_captions_and_thumbnail_beside_the_film(run, media, tmp_path):
+    grey = colours(tmp_path, "grey", "color=gray:s=1920x1080:r=24")
+    vivid = colours(tmp_path, "vivid", "testsrc2=s=1920x1080:r=24,hue=h=90")
+    clips = [{"clip_number": number, "video": str(path), "audio": str(media / "short.wav"), "text": "Up we go."}
+             for number, path in enumerate((grey, vivid, grey), 1)]  # fmt: skip
+    manifest = {"clips": clips, "captions": True, "thumbnail": True, "intro": str(media / "clip.mp4")}
+    (tmp_path / "m.json").write_text(json.dumps(manifest))
+    outcome = run("assemble_video.py", "--manifest", tmp_path / "m.json", "--output", tmp_path / "film.mp4")
+    assert outcome.code == 0, outcome.stdout
+    assert (tmp_path / "film.srt").read_text().count("Up we go.") == 3
+    with Image.open(tmp_path / "film.jpg") as thumbnail, av.open(str(vivid)) as container:
+        assert (thumbnail.format, thumbnail.size) == ("JPEG", (1280, 720))
+        wanted = next(container.decode(video=0)).to_image().resize((32, 18))
+        difference = ImageChops.difference(thumbnail.convert("RGB").resize((32, 18)), wanted)
+    assert max(ImageStat.Stat(difference).mean) < 8, "neither a grey clip nor the intro, which every film has"
+    assert (tmp_path / "film.jpg").stat().st_size < 2_000_000
+
+
+def test_assemble_video_lowers_the_effect_under_the_voice(run, media, tmp_path):
+    voice = "aevalsrc='if(lt(t,2),0.3*sin(2*PI*200*t),0)':d=4:s=48000"
+    ffmpeg("-f", "lavfi", "-i", voice, tmp_path / "voice.wav")
+    ffmpeg("-f", "lavfi", "-i", "sine=f=5000:d=4:r=48000", "-af", "volume=0.3", tmp_path / "effect.wav")
+    clip = {"video": media / "clip.mp4", "audio": tmp_path / "voice.wav", "sfx": tmp_path / "effect.wav"}
+    assert assemble(run, tmp_path, [(1, clip)]).code == 0
+
+    def effect(second):
+        band = "highpass=f=4000,highpass=f=4000,volumedetect"
+        log = ffmpeg("-ss", second, "-t", 0.8, "-i", tmp_path / "film.mp4", "-vn", "-af", band, "-f", "null", "-")
+        return float(re.search(r"mean_volume: (-?[\d.]+)", log)[1])
+
+    assert effect(3) - effect(1) > 6, "dB between a pause and the voice"
+
+
+def turned(folder, clip):
+    ffmpeg("-display_rotation", 180, "-i", clip, "-c", "copy", folder / "turned.mp4")
+    return folder / "turned.mp4"
+
+
+def faster(folder, clip):
+    return colours(folder, "faster", "testsrc2=s=1920x1080:r=25")
+
+
+def otherwise_coded(folder, clip):
+    ffmpeg("-i", clip, "-c:v", "libx264", "-preset", "ultrafast", "-x264-params", "cabac=1:ref=3", folder / "other.mp4")
+    return folder / "other.mp4"
+
+
+@pytest.mark.parametrize("odd", [turned, faster, otherwise_coded])
+def test_assemble_video_encodes_streams_that_differ(run, media, tmp_path, odd):
+    clips = [(1, {"video": media / "clip.mp4", "audio": media / "short.wav"})]
+    clips += [(2, {"video": odd(tmp_path, media / "clip.mp4"), "audio": media / "short.wav"})]
+    clips += [(3, clips[0][1])]
+    outcome = assemble(run, tmp_path, clips)
+    assert (outcome.code, outcome.the("film")["copied"]) == (0, False)
+    times = frame_times(tmp_path / "film.mp4")
+    assert times == pytest.approx([number * FRAME for number in range(3 * 37)], abs=0.001)
+    assert sound_length(tmp_path / "film.mp4") == pytest.approx(3 * 37 * FRAME, abs=FRAME)
+    assert ffmpeg("-v", "warning", "-i", tmp_path / "film.mp4", "-f", "null", "-").strip() == ""
+
+
+def cut_off(clip, target):
+    content = clip.read_bytes()
+    target.write_bytes(content[: len(content) * 2 // 3])
+
+
+def garbled(clip, target):
+    content = bytearray(clip.read_bytes())
+    third = len(content) // 3
+    content[third : 2 * third] = bytes(third)
+    target.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut_off, garbled])
+def test_assemble_video_names_a_damaged_clip_and_leaves_nothing(run, media, tmp_path, damage):
+    ffmpeg("-i", media / "clip.mp4", "-c", "copy", "-movflags", "+faststart", tmp_path / "first.mp4")
+    damage(tmp_path / "first.mp4", tmp_path / "bad.mp4")
+    good = {"video": media / "small.mp4", "audio": media / "short.wav"}
+    bad = good | {"video": tmp_path / "bad.mp4", "audio": media / "long.wav"}
+    outcome = assemble(run, tmp_path, [(1, good), (2, bad)], captions=True, thumbnail=True)
+    assert (outcome.code, outcome.the("error")["kind"]) == (1, "permanent")
+    assert outcome.the("error")["message"].startswith("clip 2: ")
+    assert "\n" not in outcome.the("error")["message"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.mp4", "first.mp4", "manifest.json"]
 
 
 def test_assemble_video_names_what_is_wrong_and_leaves_nothing(run, media, tmp_path):

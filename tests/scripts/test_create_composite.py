@@ -62,6 +62,20 @@ def test_create_composite_warns_where_nothing_can_be_keyed(run, environment, tmp
     assert "plain backdrop" in outcome.the("warning")["message"]
 
 
+@pytest.mark.parametrize("size", [(1376, 768), (600, 900), (900, 100)])
+def test_create_composite_of_one_picture_alone_fits_it_to_the_frame(run, tmp_path, size):
+    """A square stays a square, and no bar is left beside it."""
+    image = Image.new("RGB", size, "blue")
+    middle, half = (size[0] // 2, size[1] // 2), min(size) // 8
+    image.paste((255, 0, 0), (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half))
+    image.save(tmp_path / "wide.png")
+    frame, outcome = compose(run, tmp_path / "wide.png", tmp_path / "wide.png", tmp_path / "c.png")
+    assert (frame.size, outcome.names) == ((1920, 1080), ["started"])
+    assert {colour(frame.getpixel(corner)) for corner in ((0, 0), (1919, 0), (0, 1079), (1919, 1079))} == {"blue"}
+    height = sum(colour(frame.getpixel((960, y))) == "red" for y in range(1080))
+    assert len(columns(frame, 540, "red")) == pytest.approx(height, abs=6), "stretched"
+
+
 def test_create_composite_names_a_broken_file(run, environment, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     flags = ("--character", tmp_path / "bad.png", "--environment", environment, "--output", tmp_path / "c.png")
