@@ -169,7 +169,9 @@ class TaskAdmin(HouseAdmin):
     @admin.display(description="")
     def edit(self, task: Task) -> SafeString:
         url = reverse("admin:production_task_change", args=[task.pk])
-        return format_html('<a class="quiet-link" href="{}">Edit words</a>', url)
+        return format_html(
+            '<a class="quiet-link" href="{}" title="Title, description, tags, privacy, priority">Edit</a>', url
+        )
 
     @admin.display(description="Video")
     def video(self, task: Task) -> SafeString | str:
