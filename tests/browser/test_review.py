@@ -168,7 +168,7 @@ def test_held_up_task_says_why_and_when_it_goes_on(page: Page) -> None:
 
 def test_what_is_due_already_happens_any_moment(page: Page) -> None:
     task = make_production(Status.GENERATING_VIDEO, clips=1)
-    make_take(task, "clip", 1, state=Take.State.SUBMITTED, due_at=timezone.now() - dt.timedelta(minutes=1))
+    make_take(task, "clip", 1, state=Take.State.SUBMITTED, ref="job-1", due_at=timezone.now() - dt.timedelta(minutes=1))
     page.goto(review_of(task))
     expect(page.locator("#blocker time")).to_have_text("any moment now")
 
