@@ -28,7 +28,7 @@ crucial := production/stages.py,production/lifecycle.py,production/takes.py,prod
 .PHONY: help demo run test bench chaos crash soak lint format types docs requirements clean
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' Makefile
 
 demo: $(installed) ## one video from Notion row to YouTube against local stand-ins; CLIPS=18 TOPIC="..." PORT=8000
 	@$(python) -m config.demo $${CLIPS:+--clips "$$CLIPS"} $${TOPIC:+--topic "$$TOPIC"} $${PORT:+--port "$$PORT"}
@@ -92,6 +92,7 @@ clean: ## remove .venv and everything made at run time
 # uv where there is one (it also brings Python 3.11 along), else the Python that is there. The list is whole, so pip
 # looks for nothing else: with hashes it would refuse what one package wants plain and another with extras.
 $(installed): requirements-dev.txt
+	@echo "Installing into .venv, once: a minute or two …"
 	@rm -rf .venv
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --python 3.11 .venv && \

@@ -31,7 +31,7 @@ def main() -> int:
         with Supervisor(FOLDER / "logs", say=lambda line: console.print(line, style="yellow")) as supervisor:
             summary = _play(Stack(FOLDER, port, supervisor, durable=False), console, options)
     except (StartError, devpg.PostgresError) as error:
-        console.print(f"make demo: {error}", style="red")
+        console.print(f"make demo: {error}", style="red", soft_wrap=True)
         return 1
     finally:
         devpg.release(FOLDER / "pg")

@@ -31,7 +31,7 @@ def main() -> int:
         with Supervisor(folder / "logs", say=lambda line: console.print(line, style="yellow")) as supervisor:
             _serve(Stack(folder, require_port(port), supervisor, settings=_secrets(folder), dotenv=dotenv), console)
     except (StartError, devpg.PostgresError) as error:
-        console.print(f"make run: {error}", style="red")
+        console.print(f"make run: {error}", style="red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         kept = f"everything is kept in {folder} and goes on with the next make run."

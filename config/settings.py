@@ -110,7 +110,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "builtins": ["production.templatetags.money"],
+            "builtins": ["production.templatetags.money", "production.templatetags.reading"],
         },
     },
 ]

@@ -3,12 +3,14 @@
 The number of queries does not depend on the number of pieces.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 
 from production import asking, commitment, explain, lifecycle, recipes
 from production.commitment import Commitment
@@ -88,6 +90,19 @@ class Card:
         if not self.shown:
             return "missing"
         return "done" if self.is_current else "stale"
+
+    @property
+    def says_trying(self) -> bool:
+        """Whether the state of what is being made stands in the card's head: where no empty frame says it already."""
+        if not self.trying:
+            return False
+        return bool(self.shown) or self.kind in ("plan", "upload") or self.state in (State.FAILED, State.UNKNOWN)
+
+    @property
+    def next_try(self) -> dt.datetime | None:
+        """When what has failed is tried again; None where something else than the time holds it."""
+        take = self.trying.take if self.trying else None
+        return take.due_at if take and take.state == State.WAITING and take.due_at > timezone.now() else None
 
     @property
     def version(self) -> str:

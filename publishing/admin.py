@@ -45,8 +45,8 @@ class UploadAdmin(LookOnlyAdmin):
     list_display = ("about", "far", "privacy", "video", "begun", "ended")
     list_select_related = ("task",)
     list_filter = ("privacy",)
-    fields = ("task", "film", "take", "size", "sent", "privacy", "video_id", "video", "lacks", "started", "finished")
-    readonly_fields = ("video",)
+    fields = ("about", "far", "privacy", "video", "video_id", "lacks", "started", "finished", "film", "take")
+    readonly_fields = ("about", "far", "video")
 
     @admin.display(description="Task")
     def about(self, upload: Upload) -> SafeString:

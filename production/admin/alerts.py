@@ -17,8 +17,8 @@ class AlertAdmin(LookOnlyAdmin):
     list_display = ("urgency", "message", "concerned", "when", "heard", "over")
     list_filter = ("level", "channel", ("closed", admin.EmptyFieldListFilter))
     search_fields = ("message", "cause")
-    fields = ("message", "cause", "stage", "channel", "concerned", "created", "told", "closed", "heard")
-    readonly_fields = ("concerned", "heard")
+    fields = ("urgency", "message", "concerned", "channel", "created", "heard", "closed", "cause")
+    readonly_fields = ("urgency", "concerned", "heard")
 
     when = moment("created", "Since")
     over = moment("closed", "Resumed")
@@ -40,14 +40,16 @@ class AlertAdmin(LookOnlyAdmin):
     def concerned(self, alert: Alert) -> SafeString | str:
         tasks = list(alert.tasks.all())
         links = format_html_join(", ", "{}", ((task_link(task),) for task in tasks[:NAMED]))
-        return format_html("{}{}", links, f" and {len(tasks) - NAMED} more" if len(tasks) > NAMED else "") or "–"
+        more = f" and {len(tasks) - NAMED} more" if len(tasks) > NAMED else ""
+        return format_html("<span>{}{}</span>", links, more) if tasks else "–"
 
     @admin.display(description="Told")
     def heard(self, alert: Alert) -> SafeString | str:
         """The newest message of each destination."""
         newest = {delivery.transport: delivery for delivery in alert.deliveries.all()}
         rows = ((name.title(), _fate(delivery)) for name, delivery in sorted(newest.items()))
-        return format_html_join(", ", "{} {}", rows) or ("in the admin only" if alert.told else "not yet")
+        said = format_html_join("", '<span class="heard">{} {}</span>', rows)
+        return format_html("<span>{}</span>", said) if said else "in the admin only" if alert.told else "not yet"
 
 
 def _fate(delivery: Delivery) -> SafeString | str:

@@ -1,5 +1,6 @@
 """Lanes, takes and money."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django import forms
@@ -13,10 +14,11 @@ from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
 from production import caps, explain
-from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, bar, moment, origin, pill, task_link
+from production.admin.base import HouseAdmin, LookOnlyAdmin, bar, moment, origin, pill, task_link
 from production.models import Cap, LedgerEntry, Meter, Provider, Take
 from production.providers import LANE, calls_today, holds, slots_of
 from production.templatetags.money import usd
+from production.templatetags.reading import held, sentence
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -42,6 +44,14 @@ class LaneForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Provider
         exclude = ("rung_at",)  # noqa: DJ006 - a new column belongs into this form
+        labels = {
+            "concurrency": "Slots",
+            "rate_calls": "Calls at most",
+            "rate_seconds": "… within seconds",
+            "quota_zone": "Quota's time zone",
+            "prices": "Prices, USD",
+            "write_off_usd": "Write-off limit, USD",
+        }
 
     def clean(self) -> dict[str, Any]:
         """Only what each machine has for itself can be counted by cores."""
@@ -63,8 +73,8 @@ class LaneAdmin(HouseAdmin):
         "concurrency",
         "paused",
         "pause_reason",
-        "price_list",
     )
+    list_fullwidth = True
     list_editable = ("concurrency", "paused", "pause_reason")
     fieldsets = (
         (None, {"fields": ("name", "concurrency", ("paused", "pause_reason"))}),
@@ -106,7 +116,9 @@ class LaneAdmin(HouseAdmin):
         hold = holds(lane)
         if hold is None:
             return pill("done", "Open")
-        return format_html("{} {} {}", pill("you", "Closed"), hold.reason, ago(hold.until) if hold.until else "")
+        if lane.paused:
+            return pill("you", "Paused")  # its reason stands beside it, in a field
+        return format_html('<span class="hold">{} {}</span>', pill("you", "Closed"), held(hold.reason, hold.until))
 
     @admin.display(description="Calls today")
     def quota(self, lane: Provider) -> SafeString | str:
@@ -118,10 +130,6 @@ class LaneAdmin(HouseAdmin):
     @admin.display(description="Waiting")
     def waiting(self, lane: "BusyLane") -> int:
         return lane.in_line
-
-    @admin.display(description="Prices, USD a take")
-    def price_list(self, lane: Provider) -> str:
-        return ", ".join(f"{kind} {price}" for kind, price in lane.prices.items()) or "free"
 
 
 def with_traffic(lanes: QuerySet[Provider]) -> "QuerySet[BusyLane]":
@@ -140,41 +148,17 @@ def _of_lane(takes: QuerySet[Take], amount: Aggregate) -> Coalesce:
 
 @admin.register(Take)
 class TakeAdmin(LookOnlyAdmin):
-    list_display = ("piece_name", "task", "outcome", "counts", "lane", "attempt", "seconds", origin, "made", "error")
+    list_display = ("piece_name", "of", "outcome", "counts", "lane", "attempt", "length", "source", "made", "error")
     list_filter = ("state", "kind", "lane", "simulated", "channel")
     search_fields = ("task__title", "ref")
     list_select_related = ("task", "lane", "channel")
-    readonly_fields = ("why",)
-    fields = (
-        *(
-            "task",
-            "kind",
-            "position",
-            "number",
-            "state",
-            "why",
-            "selected",
-            "lane",
-            "attempt",
-            "tries",
-            "prompt",
-            "recipe",
-        ),
-        *(
-            "fingerprint",
-            "ref",
-            "host",
-            "holder",
-            "started",
-            "finished",
-            "due_at",
-            "seconds",
-            "size",
-            "sha256",
-            "output",
-        ),
-        *("simulated", "overruled_by", "error_kind", "error", "result"),
+    fieldsets = (
+        (None, {"fields": ("of", "piece_name", "number", "outcome", "why", "counts", "overruled_by", "prompt")}),
+        ("Who is at it", {"fields": ("lane", "attempt", "tries", "holder", "ref", "started", "finished", "due_at")}),
+        ("What came of it", {"fields": ("length", "megabytes", "source", "error_kind", "error")}),
+        ("For the curious", {"fields": ("recipe", "fingerprint", "host", "output", "sha256", "result")}),
     )
+    readonly_fields = ("of", "piece_name", "outcome", "why", "counts", "length", "megabytes", "source")
 
     @admin.display(description="Piece", ordering="kind")
     def piece_name(self, take: Take) -> str:
@@ -184,14 +168,30 @@ class TakeAdmin(LookOnlyAdmin):
     def outcome(self, take: Take) -> SafeString:
         return pill(TONES.get(Take.State(take.state), "idle"), take.get_state_display())
 
-    @admin.display(description="Selected", boolean=True)
-    def counts(self, take: Take) -> bool:
-        return take.selected
+    @admin.display(description="Task", ordering="task")
+    def of(self, take: Take) -> SafeString:
+        return task_link(take.task)
+
+    @admin.display(description="Selected", ordering="selected")
+    def counts(self, take: Take) -> SafeString | str:
+        return pill("done", "Selected") if take.selected else "–"
+
+    @admin.display(description="Length", ordering="seconds")
+    def length(self, take: Take) -> str:
+        return "–" if take.seconds is None else f"{take.seconds:.1f} s"
+
+    @admin.display(description="Size", ordering="size")
+    def megabytes(self, take: Take) -> str:
+        return "–" if take.size is None else f"{take.size / 1e6:.2f} MB"
+
+    @admin.display(description="Origin", ordering="simulated")
+    def source(self, take: Take) -> SafeString | str:
+        """What nobody has been asked for yet came from nowhere."""
+        return origin(take) if take.attempt else "–"
 
     @admin.display(description="Why isn't it running?")
     def why(self, take: Take) -> SafeString:
-        blocker = explain.why_take(take)
-        return format_html("{} {}", blocker.reason, ago(blocker.until) if blocker.until else "")
+        return sentence(explain.why_take(take))
 
     made = moment("finished", "Finished")
 
@@ -218,8 +218,13 @@ class CapAdmin(HouseAdmin):
         if not place or cap.meter == Meter.VIDEO:
             return "–"
         key = caps.current(cap.meter, str(place), timezone.now())
-        usd_ = caps.spent([key], simulated=False)[key]
-        return bar(round(usd_), round(cap.usd), f"{usd(usd_)} of {usd(cap.usd)}")
+        real, rehearsed = (caps.spent([key], simulated=simulated)[key] for simulated in (False, True))
+        also = f"; {usd(rehearsed)} simulated" if rehearsed else ""
+        return bar(_cents(real), _cents(cap.usd), f"{usd(real) if real else 'nothing'} of {usd(cap.usd)}{also}")
+
+
+def _cents(usd_: Decimal) -> int:
+    return round(usd_ * 100)
 
 
 class LedgerList(ChangeList):  # type: ignore[misc]
@@ -240,6 +245,11 @@ class LedgerAdmin(LookOnlyAdmin):
     list_before_template = "admin/production/ledgerentry/sums.html"
     search_fields = ("take__task__title",)
     date_hierarchy = "at"
+    fields = (
+        *("piece", "take", "attempt", "channel", "lane", "outcome", "intended", "actual"),
+        *(origin, "note", "at", "settled_at"),
+    )
+    readonly_fields = ("piece", "outcome", "intended", "actual", origin)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LedgerList]:
         return LedgerList
@@ -248,7 +258,7 @@ class LedgerAdmin(LookOnlyAdmin):
 
     @admin.display(description="What for")
     def piece(self, line: LedgerEntry) -> SafeString:
-        return format_html("{} · {}", task_link(line.take.task), line.take)
+        return format_html("<span>{} · {}</span>", task_link(line.take.task), line.take)
 
     @admin.display(description="State", ordering="state")
     def outcome(self, line: LedgerEntry) -> SafeString:

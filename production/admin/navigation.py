@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse_lazy
 
 from production import asking
+from production.models import Alert
 
 Item = dict[str, Any]
 
@@ -28,6 +29,12 @@ def _badge(request: HttpRequest) -> Item:
     """How many tasks wait for a person; nothing where none does."""
     count = asking.queue().count() if request.user.has_perm("production.view_task") else 0
     return {"badge": str(count), "badge_variant": "warning"} if count else {}
+
+
+def _alarm(request: HttpRequest) -> Item:
+    """How many causes of trouble are open."""
+    count = Alert.objects.open().count() if request.user.has_perm("production.view_alert") else 0
+    return {"badge": str(count), "badge_variant": "danger"} if count else {}
 
 
 def groups(request: HttpRequest) -> list[Item]:
@@ -59,7 +66,7 @@ def groups(request: HttpRequest) -> list[Item]:
         _model("Events", "webhook", "production.notionevent"),
     ]
     operation = [
-        _model("Alerts", "notifications", "production.alert"),
+        _model("Alerts", "notifications", "production.alert", **_alarm(request)),
         _model("History", "history", "production.statuschange"),
         _model("Workers", "memory", "production.heartbeat"),
         _model("Failed jobs", "error", "django_q.failure"),

@@ -1,6 +1,9 @@
 """The Notion board with its webhook handshake, and the events as they came in."""
 
+from typing import Any
+
 from django.contrib import admin, messages
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -9,9 +12,9 @@ from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 
 from production import intake
-from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, moment, pill
+from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, moment, pill, task_link
 from production.errors import Trouble
-from production.models import NotionBoard, NotionEvent
+from production.models import NotionBoard, NotionEvent, Task
 
 TONES = {NotionEvent.State.DONE: "done", NotionEvent.State.FAILED: "error", NotionEvent.State.PENDING: "working"}
 
@@ -29,6 +32,10 @@ class NotionBoardAdmin(HouseAdmin):
         known = ("name", "data_source_id", "webhook")
         return (*known, "token_to_paste") if request.user.is_active and request.user.is_superuser else known
 
+    def has_confirm_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """There has to be something to confirm: where nothing was pasted the button would only confuse."""
+        return NotionBoard.objects.filter(pk=object_id, pending_token__isnull=False).exists()
+
     @admin.display(description="Webhook")
     def webhook(self, board: NotionBoard) -> SafeString:
         if board.active_token:
@@ -38,6 +45,8 @@ class NotionBoardAdmin(HouseAdmin):
     @admin.display(description="Verification token")
     def token_to_paste(self, board: NotionBoard) -> SafeString | str:
         """Only for who sets the webhook up, and only until it is confirmed: Notion asks for exactly this text."""
+        if board.active_token and not board.pending_token:
+            return "Nothing to paste: events are signed."
         if not board.pending_token:
             return "Nothing to paste. Create the webhook subscription in Notion; its handshake brings the token here."
         return format_html('<code class="to-copy">{}</code>', board.pending_token)
@@ -46,7 +55,7 @@ class NotionBoardAdmin(HouseAdmin):
         description="I have pasted it in Notion",
         url_path="confirm-pasted",
         icon="verified",
-        permissions=["change"],
+        permissions=["change", "confirm"],
         dialog={
             "title": "Is the token pasted and verified in Notion?",
             "description": "From then on only events signed with this token are accepted. It is not shown again.",
@@ -67,11 +76,25 @@ class NotionBoardAdmin(HouseAdmin):
 
 @admin.register(NotionEvent)
 class NotionEventAdmin(LookOnlyAdmin):
-    list_display = ("came", "type", "page_id", "author", "fate", "tries", "outcome")
+    list_display = ("came", "type", "about", "author", "fate", "tries", "outcome")
     list_filter = ("state", "type")
     search_fields = ("page_id", "event_id")
 
     came = moment("received", "Received")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[NotionEvent]:
+        """With the newest task of the page each is about."""
+        tasks = Task.objects.filter(page_id=OuterRef("page_id")).order_by("-pk")
+        found: QuerySet[NotionEvent] = super().get_queryset(request)
+        return found.annotate(task_id=Subquery(tasks.values("pk")[:1]), title=Subquery(tasks.values("title")[:1]))
+
+    @admin.display(description="About", ordering="page_id")
+    def about(self, event: Any) -> SafeString | str:
+        """The task, where the page has one: a page's id tells nobody anything."""
+        if not event.task_id:
+            return f"a page without a task ({event.page_id[:8]}…)" if event.page_id else "–"
+        task = Task(pk=event.task_id, title=event.title, page_id=event.page_id)
+        return task_link(task)
 
     @admin.display(description="State", ordering="state")
     def fate(self, event: NotionEvent) -> SafeString:

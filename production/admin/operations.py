@@ -3,12 +3,15 @@
 from typing import Any
 
 from django.contrib import admin
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from production.admin.base import LookOnlyAdmin, moment, pill, task_link
 from production.models import Heartbeat, StatusChange
+from production.models.operations import SILENT
+from production.templatetags.reading import deed, person
 
 # The schedule's own page lets its users run any function; jobs are only doorbells, the rows above are the truth.
 for model in (Schedule, Success, OrmQ, Failure):
@@ -17,7 +20,9 @@ for model in (Schedule, Success, OrmQ, Failure):
 
 @admin.register(StatusChange)
 class StatusChangeAdmin(LookOnlyAdmin):
-    list_display = ("when", "about", "move", "by", "reason")
+    list_display = ("when", "about", "move", "who", "reason")
+    fields = ("about", "move", "stage", "who", "reason", "at")
+    readonly_fields = ("about", "move", "who")
     list_filter = ("is_error", "verb", "stage")
     list_select_related = ("task",)
     search_fields = ("task__title", "by", "reason")
@@ -28,16 +33,28 @@ class StatusChangeAdmin(LookOnlyAdmin):
     def about(self, change: StatusChange) -> SafeString:
         return task_link(change.task)
 
+    @admin.display(description="By", ordering="by")
+    def who(self, change: StatusChange) -> str:
+        return person(change.by)
+
     @admin.display(description="What")
     def move(self, change: StatusChange) -> SafeString | str:
-        text = change.verb if change.before == change.after else str(change)
+        text = deed(change) if change.before == change.after else str(change)
         return pill("error", text) if change.is_error else text
 
 
 @admin.register(Heartbeat)
 class HeartbeatAdmin(LookOnlyAdmin):
-    list_display = ("name", "cluster", "alive_since", "last_beat")
+    list_display = ("name", "state", "cluster", "alive_since", "last_beat")
+    fields = ("name", "state", "cluster", "started", "beat")
+    readonly_fields = ("state",)
     ordering = ("-beat",)
+
+    @admin.display(description="State")
+    def state(self, heart: Heartbeat) -> SafeString:
+        if heart.beat >= timezone.now() - SILENT:
+            return pill("done", "Alive")
+        return pill("error", f"Silent for over {SILENT.seconds} s")
 
     alive_since = moment("started", "Started")
     last_beat = moment("beat", "Last beat")

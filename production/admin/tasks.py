@@ -21,12 +21,13 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from production import asking, explain, review
 from production.admin import decide
-from production.admin.base import HouseAdmin, ago, bar, moment, outward, pill, review_url, task_link
+from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
 from production.models import Priority, Task
 from production.progress import progress_of
 from production.stages import AT_REST, Verb
 from production.templatetags.money import usd
+from production.templatetags.reading import sentence
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -109,12 +110,12 @@ class TaskAdmin(HouseAdmin):
         ("What will be published", {"fields": WORDS}),
         (
             "Where it stands",
-            {"fields": ("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "created")},
+            {"fields": ("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "made")},
         ),
         ("What was planned", {"fields": ("topic", "story_direction", "story")}),
     )
     readonly_fields = (
-        *("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "created"),
+        *("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "made"),
         *("topic", "story_direction", "story"),
     )
 
@@ -156,19 +157,21 @@ class TaskAdmin(HouseAdmin):
 
     @admin.display(description="Why isn't it running?")
     def why(self, task: Task) -> SafeString:
-        blocker = explain.why(task)
-        return format_html("{} {}", blocker.reason, ago(blocker.until) if blocker.until else "")
+        return sentence(explain.why(task))
 
     @admin.display(description="Cost")
     def cost(self, task: "ListedTask") -> str:
         return usd(task.overview.usd if hasattr(task, "overview") else overviews([task])[task.pk].usd)
 
     since = moment("status_since", "In this status")
+    made = moment("created", "Created")
 
     @admin.display(description="")
     def edit(self, task: Task) -> SafeString:
         url = reverse("admin:production_task_change", args=[task.pk])
-        return format_html('<a class="quiet-link" href="{}">Edit words</a>', url)
+        return format_html(
+            '<a class="quiet-link" href="{}" title="Title, description, tags, privacy, priority">Edit</a>', url
+        )
 
     @admin.display(description="Video")
     def video(self, task: Task) -> SafeString | str:

@@ -1,9 +1,14 @@
 """A review as a person does it: with the keyboard, looking and listening."""
 
+import datetime as dt
+import re
+
+import pytest
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from production.models import Take
+from production.models import Cap, Provider, Take
 from production.stages import REVIEWS, Status
 from tests.browser.conftest import Witness
 from tests.factories import fresh, make_channel, make_production, make_take, make_task
@@ -136,6 +141,67 @@ def test_every_gate_opens_without_a_fault(page: Page) -> None:
         page.goto(review_of(make_production(status, channel=channel)))
         expect(page.locator("#status")).to_have_text(status.label)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_phone_shows_every_button_of_every_gate(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    channel = make_channel(gates=["assets", "composites", "video", "audio", "sfx"])
+    for status in (*REVIEWS, Status.ASSET_ERROR):
+        page.goto(review_of(make_production(status, channel=channel, title=f"{status.label} {'of a long title ' * 5}")))
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        buttons = page.locator("#decision button").all()
+        assert len(buttons) >= 3
+        for button in buttons:
+            expect(button).to_be_in_viewport(ratio=1)
+
+
+def test_held_up_task_says_why_and_when_it_goes_on(page: Page) -> None:
+    task = make_production(Status.GENERATING_VIDEO, clips=2)
+    make_take(task, "clip", 1, state=Take.State.WAITING)
+    Cap.objects.create(meter="channel_day", channel=task.channel, usd="0.20")
+    page.goto(review_of(task))
+    decision = page.locator("#decision")
+    expect(decision).to_contain_text("Held up")
+    expect(decision.locator("time.due")).to_have_text(re.compile(r"^in \d+ (hour|minute|second)s?( \(.+\))?$"))
+    expect(decision).not_to_contain_text("UTC")
+
+
+def test_what_is_due_already_happens_any_moment(page: Page) -> None:
+    task = make_production(Status.GENERATING_VIDEO, clips=1)
+    make_take(task, "clip", 1, state=Take.State.SUBMITTED, ref="job-1", due_at=timezone.now() - dt.timedelta(minutes=1))
+    page.goto(review_of(task))
+    expect(page.locator("#blocker time")).to_have_text("any moment now")
+
+
+def test_forms_show_moments_in_the_zone_of_the_reader(page: Page) -> None:
+    task = make_task(Status.QUEUED)
+    change = task.changes.last()
+    page.clock.set_fixed_time(change.at)
+    page.goto(reverse("admin:production_statuschange_change", args=[change.pk]))
+    shown = page.evaluate(
+        "at => new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(at))",
+        change.at.isoformat(),
+    )
+    expect(page.locator("time.clock")).to_have_text(shown)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_lists_fit_the_screen(page: Page, width: int) -> None:
+    """Whatever is in them: a row that is cut off hides its last columns."""
+    make_production(Status.VIDEO_READY, title="A title of a length that creators do choose now and then for a video")
+    Provider.objects.filter(pk="voice").update(
+        closed_until=timezone.now() + dt.timedelta(hours=2), closed_reason="w " * 90
+    )
+    page.set_viewport_size({"width": width, "height": 900})
+    for name in ("task", "take", "provider", "cap", "ledgerentry", "alert", "statuschange", "heartbeat"):
+        page.goto(reverse(f"admin:production_{name}_changelist"))
+        cut = page.evaluate(
+            "[...document.querySelectorAll('#result_list td, #result_list th[class^=field]')]"
+            ".filter(cell => cell.offsetParent && cell.getBoundingClientRect().right > innerWidth)"
+            ".map(cell => cell.className.split(' ')[0])"
+        )
+        assert cut == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") == width, name
 
 
 def test_overview_and_list_open_without_a_fault(page: Page) -> None:

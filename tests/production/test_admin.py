@@ -14,8 +14,9 @@ from django.utils import timezone
 from django_q.models import Failure
 
 from channels_app.models import Channel, Token
-from production import review
-from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Task
+from production import caps, review
+from production.admin import navigation
+from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Tally, Task
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
 from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
@@ -313,6 +314,41 @@ def test_board_shows_the_pending_token_to_superusers_only(client: Client) -> Non
     html = client.get(url).content.decode()
     assert "pending-of-notion" in html
     assert "active-of-notion" not in html
+
+
+def test_board_offers_to_confirm_only_what_is_pending(operator_client: Client) -> None:
+    board = NotionBoard.objects.create(active_token="active-of-notion")
+    url = reverse("admin:production_notionboard_change", args=[board.pk])
+    assert "I have pasted it in Notion" not in operator_client.get(url).content.decode()
+    NotionBoard.objects.update(pending_token="pending-of-notion")
+    assert "I have pasted it in Notion" in operator_client.get(url).content.decode()
+
+
+def test_event_names_its_task_and_no_page_id(operator_client: Client) -> None:
+    task = make_task(title="Ice")
+    NotionEvent.objects.create(event_id="1", type="page.created", page_id=task.page_id)
+    html = operator_client.get(reverse("admin:production_notionevent_changelist")).content.decode()
+    assert review_of(task) in html
+    assert task.page_id not in html
+
+
+def test_caps_count_what_is_simulated_apart(operator_client: Client) -> None:
+    channel = make_channel()
+    Cap.objects.create(meter="channel_day", channel=channel, usd="0.20")
+    now = caps.current("channel_day", str(channel.pk), timezone.now())
+    for simulated, usd in ((False, "0.05"), (True, "0.17")):
+        Tally.objects.create(meter=now.meter, key=now.key, since=now.since, simulated=simulated, usd=usd)
+    html = operator_client.get(reverse("admin:production_cap_changelist")).content.decode()
+    assert "$0.05 of $0.20; $0.17 simulated" in html
+    assert '<progress value="5" max="20">' in html
+
+
+def test_sidebar_counts_open_alerts(operator_client: Client) -> None:
+    Alert.objects.create(cause="a", message="It stopped")
+    Alert.objects.create(cause="b", message="It went on", closed=timezone.now())
+    groups = navigation.groups(operator_client.get(reverse("admin:index")).wsgi_request)
+    item = next(item for group in groups for item in group["items"] if item["title"] == "Alerts")
+    assert item["badge"] == "1"
 
 
 def test_board_is_confirmed_by_post_only(operator_client: Client) -> None:
