@@ -21,7 +21,7 @@ from production.runner import Order, Report, Run
 
 log = structlog.get_logger(__name__)
 BEAT = 2.0  # seconds between two looks at running scripts, each of which renews their leases
-KILLED = 128  # a shell's exit code above this one names the signal that ended its command
+KILLED = range(129, 193)  # exit codes by which a shell names the signal that ended its command; ffmpeg has others above
 Found = TypeVar("Found")
 ASK_SECONDS = int(takes.ASK_LIMIT.total_seconds())
 
@@ -315,7 +315,7 @@ def _trouble(take: Take, report: Report) -> Trouble:
         )
     if report.timed_out:
         return _lost(take, report, f"{piece.does} was ended: no result within {piece.seconds} s")
-    if report.code is None or report.code > KILLED:
+    if report.code is None or report.code in KILLED:
         return _lost(take, report, f"{piece.does} vanished: its process was killed", at_once=True)
     if report.code == 0:
         return _lost(take, report, f"{piece.does} ended well but wrote no {piece.suffix[1:]} file")

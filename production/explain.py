@@ -51,7 +51,7 @@ def _why_a_person(task: Task, status: Status) -> Blocker:
     if status in ERRORS:
         last = task.changes.filter(is_error=True).last()
         return Blocker(f"It failed and waits for you: {last.reason if last else 'see its history'}", who="you")
-    return Blocker(f"{REVIEWS[status].title} wait for a yes", who="you")
+    return Blocker(f"{REVIEWS[status].title}: a yes is needed", who="you")
 
 
 def _why_no_slot(task: Task) -> Blocker:
@@ -145,7 +145,8 @@ def _why_capped(take: Take, lane: Provider, now: dt.datetime) -> Iterator[Blocke
         cap = limits.of(key, channel=take.channel_id)
         if cap is not None and spent[key] + price > cap:
             label = Meter(key.meter).label
-            reason = f"{label} may cost {cap} USD: {spent[key]:.2f} are spent or set aside, {take.name} costs {price}"
+            reason = f"{label} may cost {cap} USD: {spent[key]:.2f} are spent or set aside, {take.name} costs {price}. "
+            reason += "Raise the cap, or let it wait"
             yield Blocker(reason, caps.ends(key.meter, now), "you")
 
 

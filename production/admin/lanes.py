@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Aggregate, Count, OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Aggregate, Case, CharField, Count, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Cast, Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -15,7 +15,7 @@ from unfold.views import ChangeList
 
 from production import caps, explain
 from production.admin.base import HouseAdmin, LookOnlyAdmin, bar, moment, origin, pill, task_link
-from production.models import Cap, LedgerEntry, Meter, Provider, Take
+from production.models import Cap, LedgerEntry, Meter, Provider, Take, Tally
 from production.providers import LANE, calls_today, holds, slots_of
 from production.templatetags.money import usd
 from production.templatetags.reading import held, sentence
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
         in_flight: int
         in_line: int
 
+    class Shown(TypedDict):
+        real: Decimal | None
+        rehearsed: Decimal | None
+
     BusyLane = WithAnnotations[Provider, Traffic]
+    UsedCap = WithAnnotations[Cap, Shown]
 
 TONES = {
     Take.State.DONE: "done",
@@ -212,15 +217,23 @@ class CapAdmin(HouseAdmin):
         return str(cap.channel or cap.lane or "each that has none of its own")
 
     @admin.display(description="Spent or set aside")
-    def spent(self, cap: Cap) -> SafeString | str:
+    def spent(self, cap: "UsedCap") -> SafeString | str:
         """Of one channel or lane; a common cap has no single sum."""
-        place = cap.channel_id or cap.lane_id
-        if not place or cap.meter == Meter.VIDEO:
+        if not (cap.channel_id or cap.lane_id) or cap.meter == Meter.VIDEO:
             return "–"
-        key = caps.current(cap.meter, str(place), timezone.now())
-        real, rehearsed = (caps.spent([key], simulated=simulated)[key] for simulated in (False, True))
+        real, rehearsed = cap.real or Decimal(0), cap.rehearsed
         also = f"; {usd(rehearsed)} simulated" if rehearsed else ""
         return bar(_cents(real), _cents(cap.usd), f"{usd(real) if real else 'nothing'} of {usd(cap.usd)}{also}")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Cap]:
+        """Each with what its tally shows now: real and rehearsed, USD."""
+        now = timezone.now()
+        since = Case(*(When(meter=meter, then=Value(caps.current(meter, "", now).since)) for meter in caps.MONEY))
+        place = Coalesce(Cast(OuterRef("channel"), CharField()), OuterRef("lane"))
+        shown = Tally.objects.filter(meter=OuterRef("meter"), key=place, since=OuterRef("since")).values("usd")
+        real, rehearsed = (Subquery(shown.filter(simulated=simulated)) for simulated in (False, True))
+        found: QuerySet[Cap] = super().get_queryset(request).annotate(since=since)
+        return found.annotate(real=real, rehearsed=rehearsed)
 
 
 def _cents(usd_: Decimal) -> int:

@@ -343,6 +343,20 @@ def test_caps_count_what_is_simulated_apart(operator_client: Client) -> None:
     assert '<progress value="5" max="20">' in html
 
 
+def test_caps_take_the_same_number_of_queries_for_any_number(operator_client: Client) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as met:
+            operator_client.get(reverse("admin:production_cap_changelist"))
+        return len(met)
+
+    Cap.objects.create(meter="channel_month", channel=make_channel(), usd=1)
+    few = queries()
+    for _ in range(5):
+        Cap.objects.create(meter="channel_day", channel=make_channel(), usd=1)
+    Cap.objects.create(meter="lane_day", lane_id="images", usd=1)
+    assert queries() <= few + 2  # the form's two lists of channels and lanes are read once, however many caps
+
+
 def test_sidebar_counts_open_alerts(operator_client: Client) -> None:
     Alert.objects.create(cause="a", message="It stopped")
     Alert.objects.create(cause="b", message="It went on", closed=timezone.now())

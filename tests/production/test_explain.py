@@ -35,7 +35,7 @@ def why(task: Task) -> str:
     [
         (Status.DRAFT, "It is a draft: set its row in Notion to Queued", "you"),
         (Status.PUBLISHED, "Nothing: it is published", "system"),
-        (Status.ASSETS_READY, "Assets wait for a yes", "you"),
+        (Status.ASSETS_READY, "Assets: a yes is needed", "you"),
         (Status.QUEUED, "Nothing: it starts with the next round of the sweep", "system"),
     ],
 )
