@@ -9,7 +9,10 @@ from production.documents.markdown import Block, Place, Row, Table, unquoted
 
 MOST_CLIPS = 200  # a row numbered higher counts something else, such as a year
 NUMBER = re.compile(r"(?:used in )?(?:clip|scene|shot|segment)s?(?: (?:no|nr|number|id))?|no|nr|number|id|")
-WHICH = re.compile(r"(?:(?:clip|scene|shot|segment)s?|#|no|nr|number)?[\s._#-]*0*(\d{1,4})[.:)]?", re.IGNORECASE)
+WHICH = re.compile(
+    r"(?:(?:clip|scene|shot|segment)s?|#|no|nr|number)?[\s._#-]*0*(\d{1,4})(?:\s*[.:)(](?!\S).*|\s*[(\n].*|\s+[-–—]\s.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
 Columns = dict[str, tuple[str, ...]]  # a column's role: words of its header, the surest first; "?" after an optional role
 
 
