@@ -36,17 +36,20 @@ FIELDS = {
     "description": ("description", "video description", "youtube description"),
     "tags": ("tags", "youtube tags", "keywords"),
 }
-WHAT_IT_IS = re.compile(r"^(?:story\s*)?(?:script|story)\s*[:–—-]\s*|^0?2\s*[.:–—-]\s*", re.IGNORECASE)
+WHAT_IT_IS = re.compile(r"^(?:0?2\s*[.:–—-]?\s*)?(?:story\s*script|story|script)\s*(?:[:–—-]+\s*|$)", re.IGNORECASE)
+DIRECTION = re.compile(r"[(\[][^)\]]{1,60}[)\]]\s*(?=[\"“„«])")
 
 
 @dataclass
 class Reading:
-    """`plan` is whole only where there are no `faults`. `places`: where a part of the plan (a JSON path) stands."""
+    """`plan` is whole only where there are no `faults`. `places`: where a part of the plan (a JSON path) stands;
+    `seeds`: what the shot list says of a clip's seed image."""
 
     plan: Json = field(default_factory=dict)
     faults: list[Remark] = field(default_factory=list)
     notes: list[Remark] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
+    seeds: dict[int, str] = field(default_factory=dict)
 
     def place(self, path: str) -> Place:
         """The nearest place known for a JSON path such as "$.clips[2].narration"."""
@@ -119,7 +122,8 @@ class _Reader:
             self.places[f"$.assets[{at}]"] = picture.place
         plan = {"assets": [facts(picture) for picture in self.pictures], "clips": clips}
         plan = self._words(plan, spare_tags) | plan
-        return Reading(plan, self.findings.faults, self.findings.notes, self.places)
+        seeds = {number: said["seed"].text for number, said in self.video.items() if "seed" in said}
+        return Reading(plan, self.findings.faults, self.findings.notes, self.places, seeds)
 
     # ---------------------------------------------------------------- a clip
 
@@ -143,6 +147,9 @@ class _Reader:
         there = self.audio if self.audio else self.story
         name = AUDIO if self.audio else STORY
         said = self._cell(there, name, number, "narration")
+        script = self.story.get(number, {}).get("narration")
+        if said and script and spoken(script.text) != spoken(said.text):
+            self.findings.note(said.place, f"clip {number} is spoken otherwise in {script.place}: this one counts")
         return Said(spoken(said.text), said.place) if said else None
 
     def _cell(self, rows: Rows, name: str, number: int, role: str) -> Said | None:
@@ -198,8 +205,9 @@ class _Reader:
 
 
 def spoken(text: str) -> str:
-    """A narration without “Narrator:” before its quotes."""
-    return unquoted(SPEAKER.sub("", text, count=1)) if SPEAKER.match(text) else text
+    """A narration without “Narrator:” or “(softly)” before its quotes."""
+    before = SPEAKER.match(text) or DIRECTION.match(text)
+    return unquoted(text[before.end() :]) if before else text
 
 
 def _said_of_film(document: Document) -> dict[str, Said]:

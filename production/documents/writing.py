@@ -9,7 +9,6 @@ from production.documents.reading import ASSETS, AUDIO, SOUND, STORY, VIDEO, spo
 
 Json = dict[str, Any]
 SECONDS = "10 s"  # a clip's length
-PLURAL = {"character": "Characters", "environment": "Environments", "prop": "Props"}
 
 
 def write(plan: Json, folder: Path) -> list[Path]:
