@@ -23,7 +23,9 @@ LABEL = re.compile(
 )
 REFERENCE = re.compile(r"(?:use\s+)?references?(?: image| picture| file)?s?\s*:\s*(.*)", re.IGNORECASE)
 PROMPT = re.compile(r"(?:(?:master|image|full)\s+)?prompt\s*:\s*", re.IGNORECASE)
-PLACEHOLDER = re.compile(r"[\[{(<]+\s*(?:insert\s+|use\s+|add\s+)?(?:the\s+)?global atmosphere(?: block)?[^\])}>]*[\])}>]+")
+PLACEHOLDER = re.compile(
+    r"[\[{(<]+\s*(?:insert\s+|use\s+|add\s+)?(?:the\s+)?global atmosphere(?: block)?[^\])}>]*[\])}>]+"
+)
 OWN_HEADING = 4  # a heading this deep names one picture
 IN_CLIPS = re.compile(r"clip|scene|shot", re.IGNORECASE)
 ROLES = {
@@ -173,7 +175,9 @@ def _picture(
     folder, stem, _ = file
     bare = re.sub(r"^[\d.\s):-]+|\(.*?\)|`", "", FILE.sub("", title)).strip() or title
     key = _key(stem or bare) or f"image-{place.line}"
-    told = _kind_told(folder) or kind or listed.get(_slug(key), ("", 0))[0] or PREFIXES.get(_slug(key).split("_")[0], "")
+    told = (
+        _kind_told(folder) or kind or listed.get(_slug(key), ("", 0))[0] or PREFIXES.get(_slug(key).split("_")[0], "")
+    )
     if not told:
         where = ", ".join(f"{word}s" for word in KINDS)
         findings.fault(place, f"which kind is “{key}”? Put it under a heading that says {where}")

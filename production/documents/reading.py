@@ -116,7 +116,9 @@ class _Reader:
     def reading(self, spare_tags: list[str]) -> Reading:
         numbers = sorted({*self.story, *self.video, *self.sound, *self.audio})
         if gaps := sorted(set(range(1, len(numbers) + 1)) - set(numbers)):
-            self.findings.fault(Place(self.documents[STORY].name), f"there is no clip {gaps[0]}, but a clip {numbers[-1]}")
+            self.findings.fault(
+                Place(self.documents[STORY].name), f"there is no clip {gaps[0]}, but a clip {numbers[-1]}"
+            )
         clips = [clip for number in numbers if (clip := self._clip(number))]
         for at, picture in enumerate(self.pictures):
             self.places[f"$.assets[{at}]"] = picture.place
@@ -170,7 +172,9 @@ class _Reader:
         if not shown:
             if self.pictures:
                 place = seed.place if seed else Place(self.documents[ASSETS].name)
-                self.findings.fault(place, f"clip {number}: no picture is named in the clip-to-asset table or seed image")
+                self.findings.fault(
+                    place, f"clip {number}: no picture is named in the clip-to-asset table or seed image"
+                )
             return None
         if seed and "split" in seed.text.lower() and shown.character != shown.environment:
             shown = Shown(shown.character, shown.environment, "split", shown.place)
@@ -187,7 +191,9 @@ class _Reader:
         title = said.get("title") or Said(WHAT_IT_IS.sub("", first.text) if first else "", document.at(1))
         told = said.get("story") or Said(" ".join(clip["narration"] for clip in plan["clips"])[:2000], document.at(1))
         about = said.get("description") or told
-        tags = [tag for tag in re.split(r"[,;\n]|\s(?=#)", said["tags"].text if "tags" in said else "") if tag.strip(" #`")]
+        tags = [
+            tag for tag in re.split(r"[,;\n]|\s(?=#)", said["tags"].text if "tags" in said else "") if tag.strip(" #`")
+        ]
         tags = list(dict.fromkeys(tag.strip(" #`") for tag in tags))
         if len(tags) < 3:
             keys = [asset["key"].replace("_", " ") for asset in plan["assets"]]
@@ -196,7 +202,9 @@ class _Reader:
             self.findings.note(document.at(1), f"too few tags: {', '.join(tags)}")
         for name in ("story", "description"):
             if name not in said:
-                self.findings.note(document.at(1), f"no {name} is given: taken from the {'story' if name != 'story' else 'narration'}")
+                self.findings.note(
+                    document.at(1), f"no {name} is given: taken from the {'story' if name != 'story' else 'narration'}"
+                )
         self.places |= {"$.title": title.place, "$.story": told.place, "$.description": about.place}
         self.places["$.tags"] = said["tags"].place if "tags" in said else document.at(1)
         if not title.text:

@@ -13,7 +13,9 @@ WHICH = re.compile(
     r"(?:(?:clip|scene|shot|segment)s?|#|no|nr|number)?[\s._#-]*0*(\d{1,4})(?:\s*[.:)(](?!\S).*|\s*[(\n].*|\s+[-–—]\s.*)?",
     re.IGNORECASE | re.DOTALL,
 )
-Columns = dict[str, tuple[str, ...]]  # a column's role: words of its header, the surest first; "?" after an optional role
+Columns = dict[
+    str, tuple[str, ...]
+]  # a column's role: words of its header, the surest first; "?" after an optional role
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def rows_by_clip(document: Document, columns: Columns, findings: Findings) -> di
     if not found:
         wanted = " and ".join(role for role in columns if not role.endswith("?"))
         there = "; ".join(", ".join(table.header) for table in document.tables) or "none"
-        findings.fault(document.at(1), f"no table with clip numbers and {wanted} was found; tables there: {there[:200]}")
+        findings.fault(
+            document.at(1), f"no table with clip numbers and {wanted} was found; tables there: {there[:200]}"
+        )
     return found
 
 

@@ -9,7 +9,9 @@ from production.documents.markdown import clean
 Json = dict[str, Any]
 KINDS = ["character", "environment", "prop"]
 LETTERS = st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"])
-SHARP = st.sampled_from(["|", "\\", "`", "*", "_", "<br>", "“", "”", '"', "\n", "\n\n", "#", "&amp;", "[a](b)", "1. ", "- "])
+SHARP = st.sampled_from(
+    ["|", "\\", "`", "*", "_", "<br>", "“", "”", '"', "\n", "\n\n", "#", "&amp;", "[a](b)", "1. ", "- "]
+)
 
 
 def texts(most: int = 60) -> st.SearchStrategy[str]:
@@ -21,7 +23,9 @@ def texts(most: int = 60) -> st.SearchStrategy[str]:
 @st.composite
 def plans(draw: st.DrawFn) -> Json:
     """A plan as `planning.check` takes it."""
-    keys = draw(st.lists(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,11}", fullmatch=True), min_size=1, max_size=5, unique=True))
+    keys = draw(
+        st.lists(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,11}", fullmatch=True), min_size=1, max_size=5, unique=True)
+    )
     assets = [
         {
             "key": key,
