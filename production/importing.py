@@ -55,7 +55,7 @@ class Medium:
 
 @dataclass
 class Production:
-    """What was understood of a folder. With `faults` it can't be imported; `notes` tell what was guessed or left out."""
+    """What was understood of a folder; nothing with `faults` is imported. `notes`: what was guessed or left out."""
 
     channel: Channel
     plan: Json
@@ -224,7 +224,7 @@ def _bring_in_plan(task: Task, plan: Json, by: str) -> None:
 
 
 def _bring_in_stage(task: Task, stage: str, production: Production, copies: dict[Piece, Path], by: str) -> None:
-    """Piece by piece as what they are made from is there; then those whose sources are lost, because a person has them."""
+    """Piece by piece as what they are made from is there; then those whose sources are lost: a person has them."""
     left = {(need.piece.kind, need.position) for need in recipes.needs(task, STAGE[stage])} & copies.keys()
     while left:
         needs = [need for need in recipes.needs(task, STAGE[stage]) if (need.piece.kind, need.position) in left]

@@ -21,7 +21,7 @@ FOLDERS = {  # where files of a kind lie, with their suffix
 
 
 def find_media(folder: Path, plan: Json, seeds: dict[int, str], findings: Findings) -> dict[Piece, Path]:
-    """The file of each piece that has one. `seeds` tells which of several stills a clip uses; else the newest counts."""
+    """The file of each piece that has one. Of several stills `seeds` tells the clip's; else the newest counts."""
     there: dict[Piece, list[Path]] = {}
     for piece, path in (*_images(folder, plan), *_of_clips(folder, plan, findings)):
         there.setdefault(piece, []).append(path)

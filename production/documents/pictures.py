@@ -66,7 +66,12 @@ class Section:
 
     @property
     def codes(self) -> list[Code]:
-        return [block for block in self.blocks if isinstance(block, Code)]
+        return [block for block in self.blocks if isinstance(block, Code) and block.text]
+
+    @property
+    def prompts(self) -> list[Code]:
+        """The code blocks but for those that only name a file; one that stands alone is a prompt whatever it says."""
+        return [code for code in self.codes if not _is_file_name(code)] or self.codes
 
     @property
     def texts(self) -> list[Text]:
@@ -77,7 +82,7 @@ class Section:
 
 
 def read_pictures(document: Document, findings: Findings) -> list[Picture]:
-    """Every picture that has a prompt, in the order in which they are drawn: a reference comes before what it is for."""
+    """Every picture that has a prompt, in the order of drawing: a reference comes before what it is for."""
     found: dict[str, Picture] = {}
     atmosphere, kind, depth = "", "", 0
     listed = _listed(document)
@@ -120,7 +125,7 @@ def _files(section: Section) -> list[tuple[str, str, int]]:
     """(folder, stem, line) of the file names in heading and text, in order; those in references are not its own."""
     lines = [(section.heading.text, section.heading.line)]
     lines += [(line, text.line) for text in section.texts for line in text.text.split("\n")]
-    lines += [(code.text, code.line) for code in section.codes if _is_file_name(code)]
+    lines += [(code.text, code.line) for code in section.codes if code not in section.prompts]
     named = [(FILE.search(line), number) for line, number in sorted(lines, key=lambda it: it[1]) if not _refers(line)]
     return [(match[1].lower(), match[2], number) for match, number in named if match]
 
@@ -135,9 +140,8 @@ def _is_file_name(code: Code) -> bool:
 
 def _prompt_of(section: Section) -> str:
     """The first code block, else the text without its labels."""
-    codes = [code.text for code in section.codes if code.text and not _is_file_name(code)]
-    if codes:
-        return codes[0]
+    if section.prompts:
+        return section.prompts[0].text
     lines = [line for text in section.texts for line in text.text.split("\n")]
     kept = [line for line in lines if not _refers(line) and not (FILE.search(line) and len(line) < 120)]
     return PROMPT.sub("", clean("\n".join(kept)), count=1)
@@ -147,7 +151,7 @@ def _pictures(
     document: Document, section: Section, kind: str, listed: dict[str, tuple[str, int]], findings: Findings
 ) -> Iterator[Picture]:
     """One, or as many as there are pairs of file name and code block."""
-    files, codes = _files(section), [code for code in section.codes if code.text and not _is_file_name(code)]
+    files, codes = _files(section), section.prompts
     if len(codes) > 1 and len(files) == len(codes):
         for file, code in zip(files, codes, strict=True):
             yield _picture(document.at(code.line), file[1], file, code.text, "", kind, listed, findings)

@@ -187,7 +187,7 @@ class _Reader:
     def _words(self, plan: Json, spare_tags: list[str]) -> Json:
         document = self.documents[STORY]
         said = _said_of_film(document)
-        first = next((b for b in document.blocks if isinstance(b, Heading) and b.text), None)
+        first = next((b for b in document.blocks if isinstance(b, Heading) and b.level == 1), None)
         title = said.get("title") or Said(WHAT_IT_IS.sub("", first.text) if first else "", document.at(1))
         told = said.get("story") or Said(" ".join(clip["narration"] for clip in plan["clips"])[:2000], document.at(1))
         about = said.get("description") or told

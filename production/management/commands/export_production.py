@@ -11,7 +11,7 @@ from production.models import Task
 
 
 class Command(BaseCommand):
-    help = "Writes a task's plan as Markdown documents that import_production reads; --media copies its finished files too."
+    help = "Writes a task's plan as documents that import_production reads; --media copies its finished files too."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("task", type=int, help="number of the task")

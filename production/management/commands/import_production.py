@@ -14,7 +14,7 @@ from production.stages import STAGES
 
 
 class Command(BaseCommand):
-    help = "Makes a task of a production begun by hand: its Markdown documents and the media that exist; --dry-run only tells."
+    help = "Makes a task of a production begun by hand: its documents and the media there are; --dry-run only tells."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -22,8 +22,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--channel", required=True, help="slug or name")
         parser.add_argument("--page", default="", help="id of its Notion row; without it a row is added to the board")
-        parser.add_argument("--stage", default="", choices=["", *(stage.name for stage in STAGES[:-1])],
-                            help="begin here: what comes before is approved; without it each gate asks")  # fmt: skip
+        stages = [stage.name for stage in STAGES[:-1]]
+        says = "begin here: what comes before is approved; without it each gate asks"
+        parser.add_argument("--stage", default="", choices=stages, help=says)
         parser.add_argument("--by", default="import", help="who says so, for the history")
         parser.add_argument("--dry-run", action="store_true", help="print what was understood, change nothing")
 
