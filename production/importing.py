@@ -117,11 +117,11 @@ def _stand_alone(production: Production, reading: documents.Reading, findings: F
     keys = [asset["key"] for asset in production.plan["assets"]]
     for number, clip in enumerate(production.plan["clips"], 1):
         still, key = (clip["layout"], number), clip["environment"]
-        if clip["character"] != key or still in production.media or ("clip", number) in production.media:
+        if clip["character"] != key or still in production.media:
             continue
         if picture := production.media.get(("image", keys.index(key) + 1)):
             production.media[still] = picture
-        else:
+        elif ("clip", number) not in production.media:
             place = reading.place(f"$.clips[{number - 1}]")
             findings.fault(place, f"clip {number} shows “{key}” alone: make its picture first, or name a character too")
 
