@@ -14,7 +14,7 @@ from production.dispatch import ring_lane
 from production.models import Approval, Take, Task
 from production.outside import storable
 from production.recipes import Need
-from production.stages import ERRORS, PIECE, REVIEWS, STAGE, Stage, Status, Verb
+from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, Stage, Status, Verb
 
 State = Take.State
 
@@ -27,6 +27,25 @@ class DecisionError(Exception):
 def submit(task: Task, *, by: str) -> None:
     """The creator's yes: plan and images may be bought up to their estimate."""
     lifecycle.move(lifecycle.lock(task.pk), Verb.SUBMIT, by=by)
+    flow.slot_is_free(task)
+
+
+@transaction.atomic
+def begin_at(task: Task, stage_name: str, *, by: str) -> None:
+    """A draft whose earlier stages were made elsewhere lines up for this one; every gate on the way has this yes."""
+    task, stage = lifecycle.lock(task.pk), _stage_called(stage_name)
+    before = STAGES[: stage.index]
+    missing = [need for earlier in before for need in recipes.needs(task, earlier) if not _has_selected(task, need)]
+    if missing:
+        first = f"{missing[0].piece.kind} {missing[0].position or ''}".strip()
+        raise DecisionError(f"{first} is missing: it can begin at {missing[0].piece.stage}, not at {stage.name}")
+    lifecycle.move(task, Verb.SUBMIT, by=by)
+    if before:
+        lifecycle.move(task, Verb.CLAIM, by=by)
+    for earlier in before:
+        lifecycle.move(task, Verb.START, by=by, stage=earlier)
+        lifecycle.move(task, Verb.FINISH, by=by, stage=earlier)
+        _pass_gate(task, earlier, by)
     flow.slot_is_free(task)
 
 
@@ -103,10 +122,7 @@ def retry(task: Task, *, by: str) -> str:
 @transaction.atomic
 def send_back(task: Task, stage_name: str, *, by: str, reason: str = "") -> str:
     """To this or an earlier stage, which begins again when a slot is free; later yeses stay only where content does."""
-    stage = STAGE.get(stage_name)
-    if stage is None:
-        raise DecisionError(f"There is no stage “{stage_name}”; there are {', '.join(STAGE)}")
-    task = lifecycle.lock(task.pk)
+    task, stage = lifecycle.lock(task.pk), _stage_called(stage_name)
     lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason)
     _take_back_yes(task, stage)
     flow.slot_is_free(task)
@@ -150,6 +166,22 @@ def adopt(task: Task, *, by: str) -> str:
     takes.cancel(task.takes.filter(state=State.FAILED))
     flow.finish_with_what_is_there(task, stage, by=by)
     return f"{stage.title} stands as it is"
+
+
+def _stage_called(name: str) -> Stage:
+    if name not in STAGE:
+        raise DecisionError(f"There is no stage “{name}”; there are {', '.join(STAGE)}")
+    return STAGE[name]
+
+
+def _pass_gate(task: Task, stage: Stage, by: str) -> None:
+    """A yes to what is there, where the channel asks for one."""
+    if stage.review and stage.review != stage.ready:
+        lifecycle.move(task, Verb.PRESENT, by=by, stage=stage)
+    if stage.asks(task.channel.gates):
+        Approval.objects.create(task=task, stage=stage.name, content_hash=recipes.content_hash(task, stage), by=by)
+    if stage.approved and stage.approved != stage.ready:
+        lifecycle.move(task, Verb.APPROVE, by=by, stage=stage)
 
 
 def _stage_at_gate(task: Task) -> Stage | None:

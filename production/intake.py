@@ -215,14 +215,7 @@ def _put_back(page: notion.Page, reason: str) -> str:
 
 def _task_of(page: notion.Page, channel: Channel) -> Task:
     """The page's unfinished task, or a new run of it; a row that was published once keeps its old history."""
-    words = {
-        "channel": channel,
-        "title": page.title,
-        "topic": page.topic,
-        "story_direction": page.story_direction,
-        "priority": PRIORITIES.get(page.priority, Priority.NORMAL),
-        "privacy": page.privacy.lower() if page.privacy.lower() in Privacy.values else "",
-    }
+    words = said_by(page) | {"channel": channel}
     unfinished = Task.objects.exclude(status=Status.PUBLISHED)
     found, created = unfinished.get_or_create(page_id=page.id, defaults=words)
     task = lifecycle.lock(found.pk)
@@ -233,6 +226,17 @@ def _task_of(page: notion.Page, channel: Channel) -> Task:
             takes.discard(task)  # another voice, another style, another workspace
         Task.objects.filter(pk=task.pk).update(**words)
     return task
+
+
+def said_by(page: notion.Page) -> dict[str, Any]:
+    """The columns of a task that its row fills."""
+    return {
+        "title": page.title,
+        "topic": page.topic,
+        "story_direction": page.story_direction,
+        "priority": PRIORITIES.get(page.priority, Priority.NORMAL),
+        "privacy": page.privacy.lower() if page.privacy.lower() in Privacy.values else "",
+    }
 
 
 def _again_later(event: NotionEvent, trouble: Trouble) -> None:

@@ -88,6 +88,19 @@ def write(page_id: str, row: Row) -> None:
             notion.pages.update(page_id=page_id, properties=properties)
 
 
+def create(data_source_id: str, *, title: str, topic: str, channel: str, status: str) -> str:
+    """Add a row to the board; its page id. Errors: NotHereError, Trouble."""
+    properties = {
+        "Title": {"title": _chunks(title)},
+        "Topic": {"rich_text": _chunks(topic)},
+        "Channel": {"select": {"name": channel}},
+        "Status": {"select": {"name": status}},
+    }
+    parent = {"type": "data_source_id", "data_source_id": data_source_id}
+    with _asking(f"Notion board {data_source_id}") as notion:
+        return str(cast("dict[str, Any]", notion.pages.create(parent=parent, properties=properties))["id"])
+
+
 def is_signed(body: bytes, signature: str, token: str) -> bool:
     """`X-Notion-Signature: sha256=<hex>` is an HMAC over the raw body with the verification token."""
     expected = "sha256=" + hmac.new(token.encode(), body, hashlib.sha256).hexdigest()

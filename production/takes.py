@@ -169,6 +169,13 @@ def done(take: Take, *, output: str, result: dict[str, Any], sha256: str, size: 
     select(take)
 
 
+def bring_in(take: Take, *, token: uuid.UUID, overruled_by: str = "", **what: Any) -> None:
+    """WAITING -> DONE without an attempt: its file was made elsewhere and costs nothing here. `what` is as for `done`;
+    one whose sources are not there is wanted as it is by a person."""
+    _guarded(take, state=State.DONE, token=token, overruled_by=overruled_by, finished=timezone.now(), **what)
+    select(take)
+
+
 def again_at(take: Take, trouble: Trouble, due_at: dt.datetime, *, counts: bool, keep_ref: bool) -> None:
     """Failed for now; another attempt (or, with its ref kept, another look) when it is due."""
     _guarded(
