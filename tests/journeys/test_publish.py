@@ -14,6 +14,7 @@ from production import decisions, outbox, workspace
 from production.models import LedgerEntry, NotionEvent, Take, Task
 from production.providers import LANES
 from production.stages import STAGES, Status, Verb
+from publishing.models import Upload
 from tests.journeys.conftest import Journey
 from tests.media import loudness
 
@@ -88,6 +89,7 @@ def assert_books(run: Journey, task: Task) -> None:
     assert run.stack.environment["KIE_WEBHOOK_KEY"], "callbacks are heard only if they are signed"
     assert [call["status"] for call in run.sandbox.calls("kie", "callback")] == [200, 200]
     assert run.sandbox.videos()[0]["thumbnail"]
+    assert Upload.objects.get(task=task).lacks == "", "captions went along too"
     clips = [call for call in paid if call["vendor"] == "kie"]
     booked = LedgerEntry.objects.filter(take__kind="clip").values_list("actual_usd", flat=True)
     assert sum(booked) == Decimal(str(sum(call["usd"] for call in clips)))
