@@ -14,7 +14,7 @@ from production import documents, planning
 from tests.production.plans import Json, plans
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plans())
 def test_write_and_read_again_is_the_same_plan(plan: Json):
     with tempfile.TemporaryDirectory() as folder:
@@ -244,7 +244,7 @@ def spoilt(draw: st.DrawFn) -> dict[str, str]:
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spoilt() | st.fixed_dictionaries({name: st.text() for name in FIVE}))
 def test_read_of_spoilt_documents_never_crashes(texts: dict[str, str]):
     """It makes a plan that the check takes or speaks of, or names faults; each is one line with a file and a line."""
