@@ -48,9 +48,10 @@ ifdef CI
 	@$(bin)/coverage report --include=$(crucial) --fail-under=100
 endif
 
-chaos: $(installed) ## everything of ours is killed while the vendors misbehave; KILLS=100 LIMIT=420 VIDEOS=20 CHANNELS=5 SEED=7
+chaos: $(installed) ## everything of ours is killed while the vendors misbehave; KILLS=100 LIMIT=420 AWAY=60 VIDEOS=20 CHANNELS=5 SEED=7
 	@$(python) -m config.environment $(python) -m tests.chaos $${KILLS:+--kills "$$KILLS"} $${LIMIT:+--seconds "$$LIMIT"} \
-		$${VIDEOS:+--videos "$$VIDEOS"} $${CHANNELS:+--channels "$$CHANNELS"} $${SEED:+--seed "$$SEED"}
+		$${VIDEOS:+--videos "$$VIDEOS"} $${CHANNELS:+--channels "$$CHANNELS"} $${SEED:+--seed "$$SEED"} \
+		$${AWAY:+--away "$$AWAY"}
 
 crash: $(installed) ## one video, stopped at each commit and each vendor call in turn; ONLY=createTask picks points
 	@$(python) -m tests.crash $${ONLY:+--only "$$ONLY"}

@@ -43,6 +43,7 @@ class Run:
     console: Console
     began: float = field(default_factory=time.monotonic)
     looked: float = 0.0
+    was_away: bool = False
 
     @property
     def elapsed(self) -> float:
@@ -52,9 +53,10 @@ class Run:
         """Until everything is published or time is up; the rows come in during the first half, kills and faults until
         TROUBLED."""
         due = {"row": 0.0, "kill": 3.0, "fault": 1.0}
-        ends = time.monotonic() + self.options.seconds
-        while time.monotonic() < ends:
+        while self.elapsed < self.options.seconds:
             self.stack.supervisor.tick()
+            if not self.was_away and self.killer.kills.total() >= self.options.kills // 2:
+                self._take_postgres_away()
             self.killer.mend()
             if self.elapsed >= due["row"] and len(self.scene.pages) < self.options.videos:
                 scene.safely(self.scene.queue_next)
@@ -69,6 +71,16 @@ class Run:
                 return True
             time.sleep(0.05)
         return False
+
+    def _take_postgres_away(self) -> None:
+        """For as long as asked for, with everything else up and running; this time is nobody's."""
+        self.was_away = True
+        if self.options.away and self.killer.kill("postgres"):
+            back = time.monotonic() + self.options.away
+            while time.monotonic() < back:
+                self.stack.supervisor.tick()
+                time.sleep(0.05)
+            self.began += self.options.away
 
     def _pause(self) -> float:
         """Seconds to the next kill, so that the wanted number fits."""
@@ -116,6 +128,7 @@ def _run(stack: Stack, options: argparse.Namespace, console: Console) -> dict[st
         "finished": finished,
         "seconds": round(run.elapsed, 1),
         "kills": killer.kills.total(),
+        "postgres_away_seconds": options.away,
         "kills_by_kind": dict(killer.kills),
         "faults": dict(faults.planned),
         "decided_by_person": dict(stage.decided),
@@ -143,6 +156,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seconds", type=int, default=420, help="at most; kills come in the first six tenths")
+    parser.add_argument("--away", type=int, default=60, help="seconds that PostgreSQL is away, once, halfway")
     parser.add_argument("--videos", type=int, default=20)
     parser.add_argument("--channels", type=int, default=5)
     parser.add_argument("--clips", type=int, default=2)

@@ -30,14 +30,17 @@ class Killer:
 
     def strike(self) -> str:
         """Kill one process of the kind that was met least often so far, of those that are there. Returns the kind."""
-        for kind in sorted(self.prey, key=lambda kind: (self.kills[kind], self.chance.random())):
-            found = sorted(set(self.prey[kind]()))
-            if found:
-                with suppress(ProcessLookupError):
-                    os.kill(self.chance.choice(found), signal.SIGKILL)
-                    self.kills[kind] += 1
-                    return kind
-        return ""
+        kinds = sorted(self.prey, key=lambda kind: (self.kills[kind], self.chance.random()))
+        return next((kind for kind in kinds if self.kill(kind)), "")
+
+    def kill(self, kind: str) -> bool:
+        """Kill one process of that kind; False where there is none."""
+        if found := sorted(set(self.prey[kind]())):
+            with suppress(ProcessLookupError):
+                os.kill(self.chance.choice(found), signal.SIGKILL)
+                self.kills[kind] += 1
+                return True
+        return False
 
     def mend(self) -> None:
         """What a service manager does: PostgreSQL is started again. The supervisor does it for all others."""
