@@ -13,7 +13,7 @@ class Remark:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
+        return f"{self.place}: {' '.join(self.text.split())}"
 
 
 @dataclass

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 PARSER = MarkdownIt("commonmark").enable("table")
+PARSER.disable(["link", "image", "reference"])  # brackets are words of a prompt here, and many of them take minutes
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 MARKS = re.compile(r"([\\`*_\[\]<>&|~!])")  # what means something within a cell
 QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»"}

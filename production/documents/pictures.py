@@ -24,7 +24,7 @@ LABEL = re.compile(
 REFERENCE = re.compile(r"(?:use\s+)?references?(?: image| picture| file)?s?\s*:\s*(.*)", re.IGNORECASE)
 PROMPT = re.compile(r"(?:(?:master|image|full)\s+)?prompt\s*:\s*", re.IGNORECASE)
 PLACEHOLDER = re.compile(
-    r"[\[{(<]+\s*(?:insert\s+|use\s+|add\s+)?(?:the\s+)?global atmosphere(?: block)?[^\])}>]*[\])}>]+"
+    r"[\[{(<]{1,3}\s{0,9}(?:insert\s+|use\s+|add\s+)?(?:the\s+)?global atmosphere(?: block)?[^\])}>]{0,40}[\])}>]{1,3}"
 )
 OWN_HEADING = 4  # a heading this deep names one picture
 IN_CLIPS = re.compile(r"clip|scene|shot", re.IGNORECASE)
@@ -177,7 +177,7 @@ def _picture(
     findings: Findings,
 ) -> Picture:
     folder, stem, _ = file
-    bare = re.sub(r"^[\d.\s):-]+|\(.*?\)|`", "", FILE.sub("", title)).strip() or title
+    bare = re.sub(r"^[\d.\s):-]+|\([^()]{0,200}\)|`", "", FILE.sub("", title)).strip() or title
     key = _key(stem or bare) or f"image-{place.line}"
     told = (
         _kind_told(folder) or kind or listed.get(_slug(key), ("", 0))[0] or PREFIXES.get(_slug(key).split("_")[0], "")

@@ -15,7 +15,7 @@ from production.outside import storable
 
 Json = dict[str, Any]
 Rows = dict[int, dict[str, Said]]
-MOST_BYTES = 2_000_000
+MOST_BYTES = 500_000  # a long one has 100,000
 STORY, ASSETS, VIDEO = "02_story_script.md", "03_assets.md", "04_video_prompts.md"
 AUDIO, SOUND = "05_audio_generation.md", "06_sound_effects_prompts.md"
 NEEDED = (STORY, ASSETS, VIDEO, SOUND)  # without the fifth, the story script's audio column counts
@@ -94,7 +94,7 @@ def _open(folder: Path, name: str, findings: Findings) -> Document | None:
 def _text(path: Path) -> str:
     """Errors: OSError, UnicodeDecodeError, ValueError where it is too long."""
     if path.stat().st_size > MOST_BYTES:
-        raise ValueError("over 2 MB")
+        raise ValueError("over 500 kB")
     return str(storable(path.read_bytes().decode("utf-8-sig")))
 
 

@@ -214,9 +214,9 @@ def test_read_names_references_that_lead_in_a_circle(folder: Path):
 def test_read_names_what_is_no_text_and_what_is_missing(folder: Path):
     (folder / "04_video_prompts.md").write_bytes(b"# one\n\n\xff")
     (folder / "06_sound_effects_prompts.md").unlink()
-    (folder / "03_assets.md").write_bytes(b"x" * 2_000_001)
+    (folder / "03_assets.md").write_bytes(b"x" * 500_001)
     assert faults(folder) == [
-        "03_assets.md:1: can't be read: over 2 MB",
+        "03_assets.md:1: can't be read: over 500 kB",
         "04_video_prompts.md:3: not UTF-8 text",
         f"06_sound_effects_prompts.md:1: missing in {folder}",
     ]
