@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -15,7 +16,7 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from production import probe, runner, takes, workspace
-from production.errors import Kind, StaleError, Trouble
+from production.errors import LASTING, Kind, StaleError, Trouble
 from production.models import Take
 from production.runner import Order, Report, Run
 
@@ -110,31 +111,39 @@ def broken(take: Take, error: Exception) -> Trouble:
     return Trouble(Kind.UNKNOWN if take.piece.paid and not take.ref else Kind.PERMANENT, message[:500])
 
 
-def ask(submitted: list[Take]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Ask a provider about all these jobs, one script (PHASE=poll) an account. Returns {ref: its state line}, and in
-    words why some could not be asked about: one account's trouble is not the others'."""
-    accounts: dict[tuple[tuple[str, str], ...], list[Take]] = {}
-    found: list[Run | Outcome | None] = []
+def ask(submitted: list[Take]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Ask a provider about all these jobs, one script (PHASE=poll) an account. Returns {ref: its state line}, and
+    {account: why it could not be asked, empty where it answered}: one account's trouble is not the others'."""
+    accounts: dict[str, list[Take]] = defaultdict(list)
     for take in submitted:
-        secrets = _tried(take, _secrets)
-        if isinstance(secrets, dict):
-            accounts.setdefault(tuple(sorted(secrets.items())), []).append(take)
-        else:
-            found.append(secrets)
+        accounts[_account(take)].append(take)
     with workspace.scratch() as folder:
-        for number, group in enumerate(accounts.values()):
-            found.append(_tried(group[0], partial(_put, group, folder / str(number))))
-        runs = [run for run in found if isinstance(run, Run)]
-        reports = [run.report() for run in runner.watch(runs, seconds=ASK_SECONDS + 5, beat=lambda: True)]
-    refused = [str(said.get("message")) for report in reports if (said := _refusal(report))]
-    broke = [outcome.trouble.message for outcome in found if isinstance(outcome, Outcome) and outcome.trouble]
-    return {str(line.get("ref", "")): line for report in reports for line in report.all("state")}, broke + refused
+        begun = {
+            name: _tried(group[0], partial(_put, group, folder / str(number)))
+            for number, (name, group) in enumerate(accounts.items())
+        }
+        names = {run: name for name, run in begun.items() if isinstance(run, Run)}
+        watched = runner.watch(names.keys(), seconds=ASK_SECONDS + 5, beat=lambda: True)
+        reports = {names[run]: run.report() for run in watched}
+    told = {name: words for name, report in reports.items() if (words := _answer(report)) is not None}
+    broke = {name: end.trouble.message for name, end in begun.items() if isinstance(end, Outcome) and end.trouble}
+    return {str(line.get("ref", "")): line for report in reports.values() for line in report.all("state")}, told | broke
 
 
-def _refusal(report: Report) -> dict[str, Any] | None:
-    """Why the provider won't answer, unless that passes by itself."""
-    said = report.said("error")
-    return said if report.code and said and said.get("kind") in (Kind.PERMANENT, Kind.REFUSED) else None
+def _account(take: Take) -> str:
+    """Whose key the provider is asked with."""
+    own = take.channel.tokens.filter(name__in=take.piece.secrets).exists()
+    return f"channel {take.channel.slug}" if own else "the common key"
+
+
+def _answer(report: Report) -> str | None:
+    """Why the provider won't answer, unless that passes by itself; empty where it answers; None: who knows."""
+    lines = report.all("state")
+    refused = [line for line in lines if line.get("state") == "unreachable" and line.get("kind") in LASTING]
+    refused += [line for line in report.all("error") if report.code and line.get("kind") in LASTING]
+    if refused:
+        return str(refused[0].get("message") or "it was refused without a word")[:500]
+    return "" if any(line.get("state") != "unreachable" for line in lines) else None
 
 
 def _put(group: list[Take], folder: Path, one: Take) -> Run:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import CharField, Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from channels_app.models import Channel
 from production.models import Cap, Meter, Provider, Take, Tally, Task
 from production.providers import lane_is_simulated
+from production.stages import AT_REST
 
 EVER = dt.date(2000, 1, 1)  # since when a video is counted
 
@@ -105,7 +107,7 @@ def spent(keys: Iterable[Key], *, simulated: bool) -> dict[Key, Decimal]:
 
 def full(lane: Provider, limits: Limits, now: dt.datetime) -> Full:
     """What does not fit any more. No query where nothing is capped; two at most."""
-    prices = {kind: Decimal(str(usd)) for kind, usd in lane.prices.items()}
+    prices = {kind: price for kind, usd in lane.prices.items() if (price := Decimal(str(usd)))}
 
     def held(key: Key, usd: Decimal, channel: int = 0) -> set[str]:
         cap = limits.of(key, channel=channel)
@@ -138,6 +140,8 @@ def _near(lane: Provider, limits: Limits, now: dt.datetime, dearest: Decimal) ->
         if dearest and smallest is not None:
             near |= Q(meter=meter, since=current(meter, "", now).since, usd__gt=smallest - dearest)
     if near:
+        unfinished = Task.objects.exclude(status__in=AT_REST).annotate(key=Cast("pk", CharField())).values("key")
+        near &= ~Q(meter=Meter.VIDEO) | Q(key__in=unfinished)  # those of years are not read with every claim
         tallies = Tally.objects.filter(near, simulated=lane_is_simulated(lane.pk))
         of_others = Q(meter=Meter.LANE_DAY) & ~Q(key=lane.pk)
         for of, key, since, usd in tallies.exclude(of_others).values_list("meter", "key", "since", "usd"):

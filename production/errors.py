@@ -29,6 +29,9 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"  # the paid call may have happened
 
 
+LASTING = (Kind.PERMANENT, Kind.REFUSED)  # what does not pass by itself
+
+
 class Trouble(Exception):  # noqa: N818 - it reads as what it is: raise Trouble(Kind.QUOTA, "...")
     """Something outside failed. `retry_after` in seconds where the outside said so; `usd`: billed all the same."""
 

@@ -156,7 +156,11 @@ def _why_no_room(take: Take, lane: Provider) -> Iterator[Blocker]:
     if used + take.piece.slots > slots and used:
         reason = f"Lane {lane} is full: {used} of {slots} slots; {in_line.count()} takes are in line"
         yield Blocker(reason, None, "provider")
-    elif take.priority == Priority.HIGH and in_line.exclude(channel=take.channel_id).exists():
+    elif (
+        take.priority == Priority.HIGH
+        and not providers.LANE[lane.pk].per_host
+        and in_line.exclude(channel=take.channel_id).exists()
+    ):
         high = Take.objects.in_flight().filter(lane=lane, channel=take.channel_id, priority=Priority.HIGH)
         used_high = sum(high.values_list("slots", flat=True))
         if used_high + take.piece.slots > half(slots):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from production import alerts, attempts, broker, dispatch, flow, intake, ledger, outbox, takes
 from production.attempts import Outcome
-from production.errors import Kind, StaleError, Trouble
+from production.errors import LASTING, Kind, StaleError, Trouble
 from production.models import Take
 from production.providers import cluster
 
@@ -44,21 +44,23 @@ def work(lane: str) -> None:
 def ask(lane: str) -> None:
     """Ask a provider about all its outstanding renders at once; nobody waits for them."""
     due = dispatch.to_ask(lane)
-    states, troubles = attempts.ask(due) if due else ({}, [])
-    _tell_of_asking(lane, due, troubles)
+    states, accounts = attempts.ask(due) if due else ({}, {})
+    for account, trouble in accounts.items():
+        _tell_of_asking(lane, account, trouble)
     for take in due:
         _heed(take, states.get(take.ref, {}))
     takes.asked(due)
     dispatch.ring_lane(lane)
 
 
-def _tell_of_asking(lane: str, due: list[Take], troubles: list[str]) -> None:
+def _tell_of_asking(lane: str, account: str, trouble: str) -> None:
     """What is rendered is paid for: that nobody can ask about it must not stay unsaid."""
-    if troubles:
-        message = f"Lane {lane} can't ask about its renders: {troubles[0]}. They are asked about again until it can."
-        alerts.raise_alarm(message, cause=f"asking:{lane}")
-    elif due:
-        alerts.resume(f"asking:{lane}", f"Resumed: lane {lane} asks about its renders again")
+    cause = f"asking:{lane}:{account}"
+    if trouble:
+        message = f"Lane {lane} can't ask about the renders of {account}: {trouble}. It goes on asking until it can."
+        alerts.raise_alarm(message, cause=cause)
+    else:
+        alerts.resume(cause, f"Resumed: lane {lane} asks about the renders of {account} again")
 
 
 def take_in(event_id: int) -> None:
@@ -74,7 +76,8 @@ def deliver(delivery_id: int) -> None:
 
 
 def _heed(take: Take, said: dict[str, object]) -> None:
-    """Act on what the provider says of one render; "generating" and silence mean: ask again later."""
+    """Act on what the provider says of one render; "generating" and silence mean: ask again later.
+    After RENDER_LIMIT the one, or a refusal that lasts, is unknown; silence no longer keeps others from the lane."""
     state = said.get("state")
     if state == "success":
         takes.line_up_to_collect(take)
@@ -83,8 +86,13 @@ def _heed(take: Take, said: dict[str, object]) -> None:
         message = str(said.get("message") or "the provider could not render it")[:500]
         trouble = Trouble(Kind(kind) if kind in list(Kind) else Kind.PERMANENT, message)
         _settle(take, Outcome(trouble=trouble, usd=attempts.usd_of(said)))
-    elif state == "generating" and take.started and timezone.now() - take.started > settings.RENDER_LIMIT:
-        message = f"no result within {settings.RENDER_LIMIT}; the provider may still bill it"
+    elif not take.started or timezone.now() - take.started <= settings.RENDER_LIMIT:
+        return
+    elif state != "generating" and said.get("kind") not in LASTING:
+        takes.make_room(take)
+    else:
+        why = f" ({said['message']})" if said.get("message") else ""
+        message = f"no result within {settings.RENDER_LIMIT}{why}; the provider may still bill it"[:500]
         _settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, message)))
 
 

@@ -82,10 +82,11 @@ class Run:
     @property
     def overdue(self) -> bool:
         """By the clock that nobody puts forward or back; another machine's is not to be had here."""
+        began, pid = self.order.folder / "began", self.order.folder / "pid"
         with suppress(FileNotFoundError, ValueError):
-            if self.order.is_here:
-                return time.monotonic() - float((self.order.folder / "began").read_text()) > self.order.seconds
-            return time.time() - (self.order.folder / "pid").stat().st_mtime > self.order.seconds
+            if self.order.is_here and began.exists():
+                return time.monotonic() - float(began.read_text()) > self.order.seconds
+            return time.time() - pid.stat().st_mtime > self.order.seconds
         return False
 
     def is_alive(self) -> bool:

@@ -238,6 +238,11 @@ def asked(takes: Iterable[Take]) -> None:
     still.update(due_at=timezone.now() + settings.ASK_EVERY)
 
 
+def make_room(take: Take) -> None:
+    """Nobody has heard of it for too long: it is asked about as before, and others may use its slots."""
+    Take.objects.filter(pk=take.pk, state=State.SUBMITTED).update(slots=0)
+
+
 def line_up_to_collect(take: Take) -> None:
     """The provider has finished: line up to collect."""
     Take.objects.filter(pk=take.pk, state=State.SUBMITTED).update(state=State.WAITING, due_at=timezone.now(), slots=0)

@@ -43,7 +43,7 @@ class Run:
     console: Console
     began: float = field(default_factory=time.monotonic)
     looked: float = 0.0
-    was_away: bool = False
+    away: float = 0.0  # seconds that PostgreSQL was
 
     @property
     def elapsed(self) -> float:
@@ -55,7 +55,7 @@ class Run:
         due = {"row": 0.0, "kill": 3.0, "fault": 1.0}
         while self.elapsed < self.options.seconds:
             self.stack.supervisor.tick()
-            if not self.was_away and self.killer.kills.total() >= self.options.kills // 2:
+            if not self.away and self.killer.kills.total() >= self.options.kills // 2:
                 self._take_postgres_away()
             self.killer.mend()
             if self.elapsed >= due["row"] and len(self.scene.pages) < self.options.videos:
@@ -74,13 +74,14 @@ class Run:
 
     def _take_postgres_away(self) -> None:
         """For as long as asked for, with everything else up and running; this time is nobody's."""
-        self.was_away = True
-        if self.options.away and self.killer.kill("postgres"):
-            back = time.monotonic() + self.options.away
-            while time.monotonic() < back:
-                self.stack.supervisor.tick()
-                time.sleep(0.05)
-            self.began += self.options.away
+        went = time.monotonic()
+        if not self.options.away or not self.killer.kill("postgres"):
+            return
+        while time.monotonic() < went + self.options.away:
+            self.stack.supervisor.tick()
+            time.sleep(0.05)
+        self.away = time.monotonic() - went
+        self.began += self.away
 
     def _pause(self) -> float:
         """Seconds to the next kill, so that the wanted number fits."""
@@ -128,7 +129,7 @@ def _run(stack: Stack, options: argparse.Namespace, console: Console) -> dict[st
         "finished": finished,
         "seconds": round(run.elapsed, 1),
         "kills": killer.kills.total(),
-        "postgres_away_seconds": options.away,
+        "postgres_away_seconds": round(run.away, 1),
         "kills_by_kind": dict(killer.kills),
         "faults": dict(faults.planned),
         "decided_by_person": dict(stage.decided),

@@ -26,6 +26,7 @@ from production.stages import Status
 from tests.factories import make_take, make_task
 from tests.production.begun import advanced, claimed
 from tests.production.scripts import Scripts
+from tests.vendor import answering
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db
@@ -351,8 +352,8 @@ def test_ask_one_script_about_all_renders(scripts: Scripts):
     first, second = claim("clip", Status.GENERATING_VIDEO), claim("clip", Status.GENERATING_VIDEO)
     takes.submitted(first, "job-1")
     takes.submitted(second, "job-2")
-    states, troubles = attempts.ask([first, second])
-    assert not troubles
+    states, accounts = attempts.ask([first, second])
+    assert accounts == {"the common key": ""}
     assert {ref: line["state"] for ref, line in states.items()} == {"job-1": "generating", "job-2": "generating"}
     assert {line["phase"] for line in states.values()} == {"poll"}
     assert not list(Path(workspace.settings.WORKSPACE_ROOT).glob(".ask-*"))
@@ -362,7 +363,7 @@ def test_ask_a_script_that_crashes_says_nothing(scripts: Scripts):
     scripts.write("generate_video.py", "sys.exit('down')")
     take = claim("clip", Status.GENERATING_VIDEO)
     takes.submitted(take, "job-1")
-    assert attempts.ask([take]) == ({}, [])
+    assert attempts.ask([take]) == ({}, {}), "neither an answer nor a lasting refusal"
 
 
 @pytest.fixture
@@ -376,9 +377,9 @@ def rendering(scripts: Scripts) -> Take:
 
 def test_ask_without_its_script_is_said(rendering: Take, settings: Settings, tmp_path: Path):
     settings.SCRIPTS_DIR = tmp_path
-    states, (trouble,) = attempts.ask([rendering])
+    states, accounts = attempts.ask([rendering])
     assert not states
-    assert "generate_video.py is not in" in trouble
+    assert "generate_video.py is not in" in accounts[f"channel {rendering.channel.slug}"]
 
 
 def test_ask_with_one_unreadable_token_asks_for_the_others(scripts: Scripts, rendering: Take):
@@ -387,19 +388,33 @@ def test_ask_with_one_unreadable_token_asks_for_the_others(scripts: Scripts, ren
         cursor.execute(f"UPDATE {Token._meta.db_table} SET value = 'of another key'")
     other = claim("clip", Status.GENERATING_VIDEO)
     takes.submitted(other, "job-2")
-    states, troubles = attempts.ask([rendering, other])
+    states, accounts = attempts.ask([rendering, other])
     assert list(states) == ["job-2"]
-    assert len(troubles) == 1
+    assert [bool(trouble) for _, trouble in sorted(accounts.items())] == [True, False]
 
 
 def test_ask_that_the_provider_refuses_is_an_alert_until_it_answers(scripts: Scripts, rendering: Take):
-    say = "say('error', kind='permanent', message='401: the key is wrong')\nsys.exit(1)"
-    for body, told in ((say, 1), (say, 1), ("say('state', ref='job-1', state='generating')", 0)):
+    """As our own script says it; another account's answer in between ends nothing."""
+    refused = "say('state', ref='job-1', state='unreachable', kind='permanent', message='401: the key is wrong')"
+    answers = "say('state', ref='job-1', state='generating')"
+    cause = f"asking:video:channel {rendering.channel.slug}"
+    for body, told in ((refused, 1), (refused, 1), (answers, 0)):
         scripts.write("generate_video.py", body)
         Take.objects.update(due_at=timezone.now())
         jobs.ask("video")
-        assert Alert.objects.open().filter(cause="asking:video").count() == told
+        assert Alert.objects.open().filter(cause=cause).count() == told
+        jobs._tell_of_asking("video", "the common key", "")
+        assert Alert.objects.open().filter(cause=cause).count() == told
     assert "401: the key is wrong" in Alert.objects.get().message
+
+
+def test_ask_with_the_real_script_and_a_key_that_kie_refuses(settings: Settings, rendering: Take):
+    refusal = {"code": 401, "msg": "You do not have access permissions"}
+    with answering(200, json.dumps(refusal).encode()) as (address, _met):
+        settings.ADDRESSES = settings.ADDRESSES | {"KIE_BASE_URL": address}
+        settings.SCRIPTS_DIR = settings.BASE_DIR / "scripts"
+        _states, accounts = attempts.ask([rendering])
+    assert "401" in accounts[f"channel {rendering.channel.slug}"]
 
 
 def test_job_that_breaks_leaves_no_pipe_behind(scripts: Scripts):

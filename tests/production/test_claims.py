@@ -270,6 +270,17 @@ def test_claim_free_work_needs_no_cap():
     assert len(dispatch.claim("ffmpeg", 1)) == 1
 
 
+def test_claim_free_work_beside_paid_work_over_its_cap():
+    Provider.objects.filter(pk="voice").update(prices={"narration": "0", "sound": "0.10"})
+    make_cap(Meter.CHANNEL_DAY, "0.15")
+    task = make_task(Status.GENERATING_AUDIO)
+    for kind in ("sound", "narration"):
+        make_take(task, kind, 1, state=State.WAITING)
+    (sound,) = dispatch.claim("voice", 1)
+    ledger.settle(sound, Decimal("0.20"))
+    assert [take.kind for take in dispatch.claim("voice", 5)] == ["narration"]
+
+
 def test_settled_costs_make_room_or_take_it():
     make_cap(Meter.CHANNEL_DAY, "0.07")
     line_up(make_channel(), 5)

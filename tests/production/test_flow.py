@@ -666,6 +666,7 @@ def test_provider_that_is_away_does_not_make_renders_fail(settings):
     for said in ({}, {"state": "unreachable"}):
         jobs._heed(take, said)
     assert fresh(take).state == State.SUBMITTED
+    assert fresh(take).slots == 0, "it keeps nobody from the lane"
     jobs._heed(take, {"state": "generating"})
     assert fresh(take).state != State.SUBMITTED, "a render that is said to go on has a limit"
 
