@@ -114,7 +114,7 @@ def _collect(lane: Provider, most: int, now: dt.datetime) -> list[Take]:
         return []
     finished = Take.objects.filter(_due(lane.pk, now), ~Q(ref=""))
     ids = list(finished.order_by("due_at", "pk").values_list("pk", flat=True)[:most])
-    return takes.claim(ids, holder(), now) if ids else []
+    return takes.claim(ids, holder(), now)
 
 
 def _buy(lane: Provider, most: int, now: dt.datetime) -> tuple[list[Take], bool]:
