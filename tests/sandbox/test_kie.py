@@ -117,7 +117,7 @@ def test_callback_is_signed_with_the_accounts_key(kie, seed, control):
 
 
 def test_callback_twice_and_out_of_order_on_demand(kie, seed, control):
-    control.plan_fault("kie", "late", "callback", match="first", seconds=1.5)
+    control.plan_fault("kie", "late", "callback", match="first", seconds=6)
     control.plan_fault("kie", "duplicate", "callback", match="second")
     with listening() as listener:
         first = submitted(kie, seed, listener.url, "The first")
