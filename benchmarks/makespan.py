@@ -158,15 +158,25 @@ class _Run:
 
 def _video(task: "Task", seconds: dict[str, float]) -> Video:
     """What was made, as work in lanes; the last stage is not: the upload is paused."""
-    from production.stages import PIECES, STAGES
+    from production.stages import PIECES, STAGES, STEPS
 
-    video = [Work("planning", (seconds["plan"],))]
+    video = [Work("planning", (seconds["plan"],) * len(STEPS), _depth_of_plan())]
     for stage in STAGES[:-1]:
         pieces = {piece.kind: piece for piece in PIECES if piece.stage == stage.name and piece.kind != "plan"}
         kinds = list(task.takes.filter(kind__in=pieces, selected=True).values_list("kind", flat=True))
         in_a_row = _in_a_row(task) if stage.name == "assets" else 1
         video.append(Work(pieces[kinds[0]].lane, tuple(seconds[kind] for kind in kinds), in_a_row))
     return video
+
+
+def _depth_of_plan() -> int:
+    """The longest chain of steps each of which is told the one before."""
+    from production.stages import STEPS
+
+    depth: dict[int, int] = {}
+    for step in STEPS:
+        depth[step.number] = 1 + max((depth[before] for before in step.after), default=0)
+    return max(depth.values())
 
 
 def _in_a_row(task: "Task") -> int:

@@ -93,7 +93,17 @@ class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("active", "language"))}),
         ("What people decide", {"fields": ("gates",)}),
-        ("What is made", {"fields": ("style", ("clips_per_video", "assets_per_video"), ("max_concurrent", "share"))}),
+        (
+            "What is made",
+            {
+                "fields": (
+                    "style",
+                    ("clips_per_video", "assets_per_video"),
+                    ("family", "most_similarity"),
+                    ("max_concurrent", "share"),
+                )
+            },
+        ),
         (
             "Film",
             {"fields": (("intro", "outro"), ("watermark", "fade"), ("captions", "thumbnail"))},

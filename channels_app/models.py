@@ -13,7 +13,11 @@ from channels_app.branding import BrandingStorage, place, require_picture, requi
 from channels_app.fields import SecretTextField
 from production.stages import STAGES
 
-OPTIONAL_GATES = [(stage.name, stage.title) for stage in STAGES if stage.gate == "optional"]
+PLAN = "plan"  # a stop within the assets stage: the plan is there, nothing is drawn yet
+OPTIONAL_GATES = [
+    (PLAN, "Plan, before images are bought"),
+    *((stage.name, stage.title) for stage in STAGES if stage.gate == "optional"),
+]
 
 
 def default_gates() -> list[str]:
@@ -56,6 +60,18 @@ class Channel(models.Model):
     )
     assets_per_video = models.PositiveSmallIntegerField(
         default=22, validators=[MinValueValidator(2), MaxValueValidator(60)], help_text="Images."
+    )
+    family = models.CharField(
+        max_length=60,
+        blank=True,
+        help_text="Sister channels have the same word here (or none): a plan is compared with all of theirs.",
+    )
+    most_similarity = models.DecimalField(
+        max_digits=3,
+        decimal_places=2,
+        default="0.70",
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="A plan more like a recent video than this waits for a person; 0 compares nothing.",
     )
     max_concurrent = models.PositiveSmallIntegerField(
         default=3, validators=[MinValueValidator(1)], help_text="Tasks that are being worked on at once."

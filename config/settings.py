@@ -231,6 +231,9 @@ MODELS = {
     "FILM_CRF": env.str("FILM_CRF", default=""),
     "FFMPEG": env.str("FFMPEG", default=""),
 }
+# Who writes the plan (a function of `production.gemini.ask`'s shape), and the folder of SOPs it is told.
+TEXT_WRITER = env.str("TEXT_WRITER", default="production.gemini.ask")
+PROMPTS_DIR = Path(env.str("PROMPTS_DIR", default=str(BASE_DIR / "prompts")))
 # USD for a million tokens of the text model: read, written.
 TEXT_USD_PER_MILLION = tuple(
     env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.30"), Decimal("2.50")])

@@ -4,19 +4,22 @@ A second yes to the same content is a no-op that names the first. Errors: Illega
 is possible), DecisionError (what was asked does not fit this task).
 """
 
+import json
 from collections.abc import Iterable
 
+import yaml
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from production import flow, ledger, lifecycle, recipes, takes
+from production import flow, ledger, lifecycle, lint, planning, recipes, takes
 from production.dispatch import ring_lane
 from production.models import Approval, Take, Task
 from production.outside import storable
 from production.recipes import Need
-from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, Stage, Status, Verb
+from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, STEP, Stage, Status, Verb
 
 State = Take.State
+MOST_TEXT = 100_000  # characters of a step that is rewritten
 
 
 class DecisionError(Exception):
@@ -56,6 +59,8 @@ def approve(task: Task, *, by: str, user: User | None = None) -> str:
     stage = _stage_at_gate(task)
     if stage is None:
         return _already_approved(task)
+    if flow.stops_at_plan(task):
+        return _approve_plan(task, stage, by=by, user=user)
     content = recipes.content_hash(task, stage)
     approval, created = Approval.objects.get_or_create(
         task=task, stage=stage.name, content_hash=content, defaults={"by": by, "user": user}
@@ -65,6 +70,57 @@ def approve(task: Task, *, by: str, user: User | None = None) -> str:
     lifecycle.move(task, Verb.APPROVE, by=by, stage=stage)
     flow.slot_is_free(task)
     return f"{stage.title} approved"
+
+
+def _approve_plan(task: Task, stage: Stage, *, by: str, user: User | None) -> str:
+    """Its stage begins again and draws. What lint has found is overruled by that."""
+    Approval.objects.create(task=task, stage=stage.name, content_hash=recipes.plan_hash(task), by=by, user=user)
+    overruled = "; ".join(f"{finding['where']} {finding['message']}" for finding in lint.stops(task))
+    reason = f"The plan is approved{f', overruling: {overruled}' if overruled else ''}"
+    lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason[:2000])
+    flow.slot_is_free(task)
+    return "Plan approved"
+
+
+@transaction.atomic
+def rewrite(task: Task, position: int, text: str, *, by: str) -> str:
+    """A step of the plan in a person's words (YAML of the shape it has); rows and findings follow. What is drawn from
+    words that changed is out of date."""
+    task = lifecycle.lock(task.pk)
+    step, first = STEP.get(position), STAGES[0]
+    if step is None or first not in (_stage_at_gate(task), lifecycle.failed_stage(task)):
+        raise DecisionError("A plan is rewritten at the assets gate or after an asset error; send the task back first")
+    outputs = _outputs(task)
+    take = outputs.get(step.name)
+    if take is None:
+        raise DecisionError(f"{step.title} is not written yet")
+    output = _parsed(text)
+    if fault := planning.misfit(outputs, {step.name: output}):
+        raise DecisionError(f"{fault}. Nothing was changed")
+    takes.amend(take, output)
+    planning.land(take)
+    _take_back_yes(task, first)
+    lifecycle.remark(task, f"{step.title} rewritten", stage=first, by=by)
+    return f"{step.title} rewritten"
+
+
+def _outputs(task: Task) -> dict[str, Take]:
+    return {STEP[take.position].name: take for take in task.takes.filter(kind="plan", selected=True, position__gt=0)}
+
+
+def _parsed(text: str) -> dict[str, object]:
+    """Errors: DecisionError."""
+    if len(text) > MOST_TEXT:
+        raise DecisionError(f"At most {MOST_TEXT} characters")
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("YAML aliases are not for plans")
+        output = storable(json.loads(json.dumps(yaml.safe_load(text))))
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as fault:
+        raise DecisionError(f"It can't be read: {' '.join(str(fault).split())[:200]}") from fault
+    if not isinstance(output, dict):
+        raise DecisionError("It must keep the names that it has, each with its content")
+    return output
 
 
 @transaction.atomic
@@ -227,7 +283,10 @@ def _edit(task: Task, wanted: list[tuple[str, int]], words: str) -> None:
     if piece is None or not piece.words:
         raise DecisionError(f"A {kind} has no words of its own; change what it is made from")
     rows = task.assets if piece.per == "asset" else task.clips
-    rows.filter(number=position).update(**{piece.words: storable(words)[:2000]})
+    words = storable(words)[:2000]
+    rows.filter(number=position).update(**{piece.words: words})
+    if found := planning.reworded(_outputs(task), kind, position, words):
+        takes.amend(*found)  # or the plan's next landing would bring the former words back
 
 
 def _has_selected(task: Task, need: Need) -> bool:

@@ -33,16 +33,24 @@ LASTING = (Kind.PERMANENT, Kind.REFUSED)  # what does not pass by itself
 
 
 class Trouble(Exception):  # noqa: N818 - it reads as what it is: raise Trouble(Kind.QUOTA, "...")
-    """Something outside failed. `retry_after` in seconds where the outside said so; `usd`: billed all the same."""
+    """Something outside failed. `retry_after` in seconds where the outside said so; `usd`: billed all the same;
+    `draft`: what the next try mends, {} where nothing is kept."""
 
     def __init__(
-        self, kind: Kind, message: str, *, retry_after: float | None = None, usd: Decimal | None = None
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        usd: Decimal | None = None,
+        draft: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = str(storable(message))
         self.retry_after = retry_after
         self.usd = usd
+        self.draft = draft
 
 
 class NotHereError(Trouble):

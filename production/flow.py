@@ -15,8 +15,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from channels_app.models import Channel
-from production import alerts, ledger, lifecycle, providers, recipes, takes, workspace
+from channels_app.models import PLAN, Channel
+from production import alerts, ledger, lifecycle, lint, providers, recipes, takes, workspace
 from production.attempts import Outcome
 from production.dispatch import ring_lane
 from production.errors import Kind, Trouble, apart
@@ -100,9 +100,22 @@ def _may_have_been_paid(take: Take) -> bool:
 def is_gate_open(task: Task, stage: Stage) -> bool:
     """A person is asked where the channel wants it and has not said yes to exactly this content."""
     if not stage.asks(task.channel.gates):
-        return False
+        return stops_at_plan(task)
     said_yes = task.approvals.filter(stage=stage.name, content_hash=recipes.content_hash(task, stage))
     return not said_yes.exists()
+
+
+def stops_at_plan(task: Task) -> bool:
+    """The plan is there and waits for a yes: what it asks for is not all drawn yet."""
+    first = STAGES[0]
+    return task.status == first.ready and awaits_plan_yes(task) and not recipes.is_complete(task, first)
+
+
+def awaits_plan_yes(task: Task) -> bool:
+    """Nothing may be drawn from the plan as it is now: the channel or what lint found wants a person's yes first."""
+    if PLAN not in task.channel.gates and not lint.stops(task):
+        return False
+    return not task.approvals.filter(stage=STAGES[0].name, content_hash=recipes.plan_hash(task)).exists()
 
 
 def _is_yes_void(task: Task, stage: Stage) -> bool:
@@ -120,7 +133,9 @@ def advance(task: Task) -> None:
         return
     needs = recipes.needs(task, stage)
     latest = _latest(task)
-    planned = [need for need in needs if _plan_if_missing(task, need, latest)]
+    held = stage.index == 0 and awaits_plan_yes(task)
+    free = [need for need in needs if not (held and need.piece.per == "asset")]
+    planned = [need for need in free if _plan_if_missing(task, need, latest)]
     for lane in {need.piece.lane for need in planned}:
         ring_lane(lane)
     ours = [take for take in latest.values() if take.piece.stage == stage.name]
@@ -178,7 +193,9 @@ def _end(task: Task, stage: Stage, needs: list[Need], ours: list[Take]) -> None:
         own = task if first.error_kind == Kind.REFUSED else None
         cause = alerts.cause_of(stage.name, first.error, kind=first.error_kind, lane=first.lane_id, task=own)
         fail(task, stage, f"{len(broken)} of {len(needs)} pieces failed: {first.name}: {first.error}", cause)
-    elif needs and all(need.recipe for need in needs):
+    elif (needs and all(need.recipe for need in needs)) or (
+        stage.index == 0 and awaits_plan_yes(task) and recipes.Shelf(task).is_planned
+    ):
         _finish(task, stage)
     else:
         reason = "Nothing is left to do and yet pieces are missing; send it back to an earlier stage"
@@ -200,6 +217,7 @@ def finish_with_what_is_there(task: Task, stage: Stage, *, by: str) -> None:
 
 
 def _finish(task: Task, stage: Stage) -> None:
+    """To its gate; of the first stage there may be the plan alone, for which a person is asked first."""
     lifecycle.move(task, Verb.FINISH, by=SYSTEM, stage=stage)
     _open_gate(task, stage)
 

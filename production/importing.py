@@ -6,6 +6,7 @@ an import is there or is not. The plan passes the same check as a planned one an
 
 import hashlib
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -25,10 +26,11 @@ from production.documents.media import Piece, find_media
 from production.errors import Trouble
 from production.models import Clip, NotionBoard, Take, Task
 from production.recipes import Need, Recipe
-from production.stages import PIECE, PIECES, STAGE, STAGES, Status
+from production.stages import PIECE, PIECES, STAGE, STAGES, STEPS, Status
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
+NARRATION = next(step.number for step in STEPS if step.name == "narration")  # what says that two productions are one
 LIES_IN = {  # where the hand-run process keeps a piece's file
     "image": "assets",
     "composite": "assets/composites/clip_{:02}.png",
@@ -66,7 +68,7 @@ class Production:
     @property
     def lacks(self) -> dict[str, list[int]]:
         """What is still to be made before the film: numbers of clips or images by kind."""
-        wanted = {piece.kind: _positions(self.plan, piece.kind) for piece in PIECES if piece.per != "task"}
+        wanted = {piece.kind: _positions(self.plan, piece.kind) for piece in PIECES if piece.per in ("asset", "clip")}
         there = {kind: [n for n in numbers if (kind, n) not in self.media] for kind, numbers in wanted.items()}
         return {kind: numbers for kind, numbers in there.items() if numbers}
 
@@ -98,10 +100,18 @@ def understand(folder: Path, channel: Channel) -> Production:
 def _check(reading: documents.Reading, findings: Findings) -> None:
     """The check of every plan, its complaint at the line that it is about."""
     try:
-        planning.check(reading.plan, len(reading.plan["clips"]), len(reading.plan["assets"]))
+        planning.check_whole(reading.plan)
     except ValueError as error:
         path = getattr(error.__cause__, "json_path", "$")
-        findings.fault(reading.place(path), str(error))
+        whole = _in_whole(path)
+        findings.fault(reading.place(whole), str(error).replace(path, whole))
+
+
+def _in_whole(path: str) -> str:
+    """Where a step's output says something, in the whole plan."""
+    for name, of_clip in (("narration", "narration"), ("sounds", "sound_prompt")):
+        path = re.sub(rf"^\$\.{name}\[(\d+)\]", rf"$.clips[\1].{of_clip}", path)
+    return path
 
 
 def _measured(folder: Path, found: dict[Piece, Path], findings: Findings) -> Iterator[tuple[Piece, Medium]]:
@@ -164,7 +174,9 @@ def _page_id(said: str) -> str:
 def _refuse_twice(production: Production, page_id: str) -> None:
     """A row has one unfinished task, and nobody means to buy the same film twice."""
     unfinished = Task.objects.exclude(status=Status.PUBLISHED)
-    same = unfinished.filter(channel=production.channel, takes__kind="plan", takes__sha256=_digest(production.plan))
+    narration = planning.outputs_of(production.plan)["narration"]
+    spoken = Take.objects.of("plan", NARRATION).filter(sha256=_digest(narration))
+    same = unfinished.filter(channel=production.channel, pk__in=spoken.values("task"))
     if other := unfinished.filter(page_id=page_id).first() or same.first():
         why = "has this Notion row" if other.page_id == page_id else "was made from the same documents"
         raise ImportingError(f"task {other.pk} “{other}” ({other.get_status_display()}) {why} already")
@@ -213,14 +225,17 @@ def _task(production: Production, page: notion.Page | str) -> Task:
 
 
 def _bring_in_plan(task: Task, plan: Json, by: str) -> None:
-    """It is the operator's own word: a mended topic does not buy another one."""
-    (need,) = recipes.needs(task, STAGES[0])
-    take, token = _planned(task, need), uuid.uuid4()
-    take.token = token
-    path = _place(take)
-    workspace.write(path, _source(plan))
-    sha256, size = workspace.fingerprint(path)
-    _settle(task, take, path, by, result=plan, sha256=sha256, size=size, seconds=None)
+    """Step by step. It is the operator's own word: a mended topic does not buy another one."""
+    outputs = planning.outputs_of(plan)
+    for step in STEPS:
+        needs = recipes.needs(task, STAGES[0])
+        (need,) = [need for need in needs if (need.piece.kind, need.position) == ("plan", step.number)]
+        take, token = _planned(task, need), uuid.uuid4()
+        take.token = token
+        path = _place(take)
+        workspace.write(path, _source(outputs[step.name]))
+        sha256, size = workspace.fingerprint(path)
+        _settle(task, take, path, by, result=outputs[step.name], sha256=sha256, size=size, seconds=None)
 
 
 def _bring_in_stage(task: Task, stage: str, production: Production, copies: dict[Piece, Path], by: str) -> None:
@@ -325,7 +340,7 @@ def export(task: Task, folder: Path, *, media: bool) -> list[Path]:
 
 
 def plan_of(task: Task) -> Json:
-    """The plan as its rows say now, a person's edits included; in the form of `planning.schema`."""
+    """The plan as its rows say now, a person's edits included; in the form of `planning.outputs_of`."""
     return {
         "title": task.title,
         "story": task.story,

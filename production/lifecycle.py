@@ -66,6 +66,12 @@ def note(task: Task, reason: str, *, stage: Stage | None = None, by: str = SYSTE
     )
 
 
+def remark(task: Task, reason: str, *, stage: Stage, by: str) -> None:
+    """Append a line to the history that is no error."""
+    words = {"before": task.status, "after": task.status, "verb": StatusChange.NOTE, "stage": stage.name}
+    StatusChange.objects.create(task=task, by=by, reason=storable(reason), **words)
+
+
 def tell_again(task: Task) -> None:
     """Notion shows something else than what is: write the present state over it."""
     Task.objects.filter(pk=task.pk).update(tell_at=timezone.now())

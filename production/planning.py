@@ -1,120 +1,231 @@
-"""From a topic to a production plan: one structured call to the text model, checked before any money follows it."""
+"""From a topic to a production plan, step by step: each a structured call to the text model, told what the steps before
+it have settled, and checked before any money follows it.
+
+Whatever the model writes is somebody else's text: bounded by the schema, checked here once more, and refused in a
+sentence. What can't be used is sent back with that sentence once; a second such answer is a person's to look at.
+"""
 
 import json
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from string import Template
 from typing import Any
 
 import jsonschema
-import requests
 from django.conf import settings
-from urllib3.exceptions import NewConnectionError
+from django.utils.module_loading import import_string
 
+from production import lint, sameness
 from production.errors import Kind, Trouble
+from production.gemini import Answer
 from production.models import Asset, Clip, Take, Task
 from production.outside import storable
+from production.stages import STEP, STEPS, Step
 
 Json = dict[str, Any]
-MOST_BYTES = 2_000_000
-AGAIN = {408, 429, 500, 502, 503, 504}
+MOST_DRAFT = 60_000  # characters of an unusable answer that are kept and sent back
+FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.S)
 
 
 def write(take: Take, beat: Callable[[], None]) -> tuple[Json, Decimal | None]:
-    """Ask for the plan. Returns (plan, USD). Errors: Trouble; an unusable plan is transient and says why."""
-    facts = take.recipe["facts"]
-    reply = _ask(instructions(facts), schema(facts["clips"], facts["assets"]))
-    usd = _cost(reply)
+    """Ask for one step of the plan. Returns (its output, USD). Errors: Trouble; an unusable answer goes back once."""
+    step, facts, told = STEP[take.position], take.recipe["facts"], _told(take)
+    answer: Answer = import_string(settings.TEXT_WRITER)(
+        instructions(step, facts, told, take.channel.slug) + _mending(take), schema(step, facts, told)
+    )
     try:
-        plan = storable(json.loads(_text(reply)))
-        check(plan, facts["clips"], facts["assets"])
+        if answer.is_cut:
+            raise ValueError("it was cut off at the model's limit; be shorter")
+        return read(answer.text, step, facts, told), answer.usd
+    except ValueError as fault:
+        raise _unusable(take, answer, str(fault)) from fault
+
+
+def read(text: str, step: Step, facts: Json, told: Json) -> Json:
+    """The step's output in an answer. Errors: ValueError with one sentence."""
+    found = FENCE.match(text)
+    try:
+        output = storable(json.loads(found[1] if found else text))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     except ValueError as error:
-        raise Trouble(Kind.TRANSIENT, f"The plan can't be used: {error}"[:500], usd=usd) from error
-    return plan, usd
+        raise ValueError(f"it is not JSON ({error})"[:200]) from error
+    check(output, step, facts, told)
+    return dict(output)
 
 
-def land(take: Take) -> None:
-    """The plan becomes rows. Called with the task's row locked; a plan made again replaces its rows."""
-    plan, task = take.result, take.task
-    task.clips.all().delete()
-    task.assets.all().delete()
-    assets = _land_assets(task, plan["assets"])
-    Clip.objects.bulk_create(
-        Clip(
-            task=task,
-            number=number,
-            narration=clip["narration"],
-            motion_prompt=clip["motion_prompt"],
-            sound_prompt=clip["sound_prompt"],
-            layout=clip["layout"],
-            character=assets[clip["character"]],
-            environment=assets[clip["environment"] or clip["character"]],
-        )
-        for number, clip in enumerate(plan["clips"], 1)
-    )
-    Task.objects.filter(pk=task.pk).update(
-        story=plan["story"], description=plan["description"], tags=plan["tags"], title=task.title or plan["title"]
+def _told(take: Take) -> Json:
+    """What the steps before have settled: {step's name: its output}."""
+    return {STEP[source.position].name: source.result for source in take.sources.filter(kind="plan")}
+
+
+def _mending(take: Take) -> str:
+    if not take.result.get("draft"):
+        return ""
+    return (
+        f"\n\n# Your last answer could not be used\nWhy: {take.result['fault']}\nWrite all of it again without that "
+        f"fault, as JSON of the schema and nothing else. It was:\n{take.result['draft']}"
     )
 
 
-def instructions(facts: Json) -> str:
-    """The SOP prompt of `prompts/plan.md` with this task's facts; operators edit that file."""
-    template = Template((settings.BASE_DIR / "prompts/plan.md").read_text())
-    return template.safe_substitute({name: value or "-" for name, value in facts.items()})
+def _unusable(take: Take, answer: Answer, fault: str) -> Trouble:
+    """Sent back at once the first time; then for a person, and their retry begins without the draft."""
+    message = f"The model's answer can't be used: {fault}"[:500]
+    if take.result.get("draft"):
+        return Trouble(Kind.PERMANENT, f"{message}. It was sent back once already", usd=answer.usd, draft={})
+    draft = {"draft": storable(answer.text[:MOST_DRAFT]) or "(nothing)", "fault": str(storable(fault))[:500]}
+    return Trouble(Kind.TRANSIENT, message, retry_after=0, usd=answer.usd, draft=draft)
 
 
-def schema(clips: int, assets: int) -> Json:
-    """JSON Schema of a plan with so many clips and images; the model is held to it and so are we."""
-    text = {"type": "string", "minLength": 1, "maxLength": 2000}
-    key = text | {"maxLength": 60, "pattern": "^[a-z0-9][a-z0-9_-]*$"}
-    asset = {
-        "key": key | {"description": "Unique short name, lower case"},
-        "kind": {"type": "string", "enum": Asset.Kind.values},
-        "prompt": text | {"description": "What to draw"},
-        "reference": {"type": "string", "description": "Empty, or the key of an asset whose look it keeps"},
-    }
-    clip = {
-        "narration": text | {"description": "18 to 24 spoken words"},
-        "motion_prompt": text | {"description": "Action first, camera last"},
-        "sound_prompt": text | {"maxLength": 450, "description": "What is heard in the place"},
-        "layout": {"type": "string", "enum": Clip.Layout.values},
-        "character": {"type": "string", "description": "Key of an asset of kind character"},
-        "environment": {"type": "string", "description": "Key of an asset of kind environment; empty: none"},
-    }
+# ---------------------------------------------------------------- what the model is told
+
+
+def instructions(step: Step, facts: Json, told: Json, slug: str = "") -> str:
+    """The task's facts, the step's SOP, and what is settled. Errors: Trouble where the SOP is missing."""
+    words = {name: str(value or "-") for name, value in facts.items()}
+    sop = Template(_sop(step, slug).read_text()).safe_substitute(words)
+    settled = json.dumps(told, ensure_ascii=False, indent=1)
+    return "\n\n".join([TASK.substitute(words), sop, *([f"# What is settled (keep to it)\n{settled}"] if told else [])])
+
+
+TASK = Template(
+    "# The task\nTitle: $title\nTopic: $topic\nDirection from the creator: $story_direction\n"
+    "Language of everything that is spoken or published: $language\nLook of the channel: $style\n"
+    "Length: $clips clips of ten seconds each"
+)
+
+
+def _sop(step: Step, slug: str) -> Path:
+    """A channel's own page goes before the common one."""
+    places = [settings.PROMPTS_DIR / slug / f"{step.sop}.md", settings.PROMPTS_DIR / f"{step.sop}.md"]
+    for place in places:
+        if place.is_file():
+            return Path(place)
+    raise Trouble(Kind.PERMANENT, f"The SOP {places[-1].name} is missing in {settings.PROMPTS_DIR}: put it back")
+
+
+# ---------------------------------------------------------------- what it may answer
+
+TEXT: Json = {"type": "string", "minLength": 1, "maxLength": 2000}
+KEY: Json = TEXT | {"maxLength": 60, "pattern": "^[a-z0-9][a-z0-9_-]*$"}
+
+
+def schema(step: Step, facts: Json, told: Json) -> Json:
+    """JSON Schema of the step's output; the model is held to it and so are we."""
+    return SCHEMAS[step.name](facts, told)
+
+
+def _research(facts: Json, told: Json) -> Json:
+    fact = _object(
+        claim=TEXT | {"maxLength": 600, "description": "One fact, with its number, name or date"},
+        source=TEXT | {"maxLength": 300, "description": "Where one would look it up"},
+    )
     return _object(
-        title=text | {"maxLength": 100},
-        story=text,
-        description=text | {"maxLength": 4000},
-        tags={"type": "array", "items": text | {"maxLength": 30}, "minItems": 3, "maxItems": 15},
-        assets={"type": "array", "items": _object(**asset), "minItems": assets, "maxItems": assets},
-        clips={"type": "array", "items": _object(**clip), "minItems": clips, "maxItems": clips},
+        question=TEXT | {"maxLength": 300, "description": "The question that the film answers"},
+        facts=_array(fact, 5, 40),
+        surprises=_array(TEXT | {"maxLength": 400}, 1, 8),
+        doubtful=_array(TEXT | {"maxLength": 400}, 0, 8),
     )
 
 
-def check(plan: Any, clips: int, assets: int) -> None:
+def _story(facts: Json, told: Json) -> Json:
+    clips = facts["clips"]
+    return _object(
+        title=TEXT | {"maxLength": 100},
+        story=TEXT | {"description": "The story in one paragraph"},
+        beats=_array(TEXT | {"maxLength": 400, "description": "What this clip tells"}, clips, clips),
+        description=TEXT | {"maxLength": 4000},
+        tags=_array(TEXT | {"maxLength": 30}, 3, 15),
+    )
+
+
+def _assets(facts: Json, told: Json) -> Json:
+    asset = _object(
+        key=KEY | {"description": "Unique short name, lower case"},
+        kind={"type": "string", "enum": Asset.Kind.values},
+        prompt=TEXT | {"description": "What to draw"},
+        reference={"type": "string", "maxLength": 60, "description": "Empty, or the key of an asset with its look"},
+    )
+    return _object(assets=_array(asset, facts["assets"], facts["assets"]))
+
+
+def _shots(facts: Json, told: Json) -> Json:
+    clips = len(told["story"]["beats"])
+    keys = [asset["key"] for asset in told["assets"]["assets"]]
+    clip = _object(
+        layout={"type": "string", "enum": Clip.Layout.values},
+        character={"type": "string", "enum": keys, "description": "Who or what is shown"},
+        environment={"type": "string", "enum": [*keys, ""], "description": "Where; empty: the first image alone"},
+        motion_prompt=TEXT | {"description": "Action first, camera last"},
+    )
+    return _object(clips=_array(clip, clips, clips))
+
+
+def _narration(facts: Json, told: Json) -> Json:
+    clips = len(told["shots"]["clips"])
+    return _object(narration=_array(TEXT | {"description": "18 to 24 spoken words"}, clips, clips))
+
+
+def _sounds(facts: Json, told: Json) -> Json:
+    clips = len(told["shots"]["clips"])
+    return _object(sounds=_array(TEXT | {"maxLength": 450, "description": "What is heard in the place"}, clips, clips))
+
+
+SCHEMAS: dict[str, Callable[[Json, Json], Json]] = {
+    "research": _research,
+    "story": _story,
+    "assets": _assets,
+    "shots": _shots,
+    "narration": _narration,
+    "sounds": _sounds,
+}
+
+
+def check(output: Any, step: Step, facts: Json, told: Json) -> None:
     """Errors: ValueError with one sentence: not the schema's shape, or a name that leads nowhere."""
-    try:
-        jsonschema.validate(plan, schema(clips, assets))
-    except jsonschema.ValidationError as error:
-        raise ValueError(f"{error.json_path}: {error.message}"[:300]) from error
-    kinds = {asset["key"]: asset["kind"] for asset in plan["assets"]}
-    if len(kinds) < len(plan["assets"]):
-        raise ValueError("two images have the same key")
+    fault = next(jsonschema.Draft202012Validator(schema(step, facts, told)).iter_errors(output), None)
+    if fault:
+        raise ValueError(_in_words(fault)) from fault
+    if step.name == "assets":
+        _check_assets(output["assets"])
+    elif step.name == "shots":
+        _check_shots(output["clips"])
+
+
+def _in_words(fault: jsonschema.ValidationError) -> str:
+    """Without the text that is wrong, which may be long: its place, what it is and what it may be."""
+    wanted: Any
+    given: Any
+    place, wanted, given = fault.json_path, fault.validator_value, fault.instance
+    if fault.validator in ("minItems", "maxItems"):
+        bound = "at least" if fault.validator == "minItems" else "at most"
+        return f"{place} has {len(given)} entries, {bound} {wanted} are wanted"
+    if fault.validator in ("minLength", "maxLength"):
+        bound = "at least" if fault.validator == "minLength" else "at most"
+        return f"{place} has {len(given)} characters, {bound} {wanted} are allowed"
+    if fault.validator == "enum":
+        return f"{place} is “{str(given)[:60]}”, which is none of {', '.join(map(str, wanted))}"[:400]
+    if fault.validator in ("required", "additionalProperties"):
+        return f"{place}: {fault.message}"[:300]
+    return f"{place} is “{str(given)[:60]}”, not a {fault.validator} of {wanted}"[:300]
+
+
+def _check_assets(assets: list[Json]) -> None:
     seen: set[str] = set()
-    for asset in plan["assets"]:
+    for asset in assets:
         if asset["reference"] and asset["reference"] not in seen:
             raise ValueError(f"image “{asset['key']}” refers to “{asset['reference']}”, which does not come before it")
+        if asset["key"] in seen:
+            raise ValueError(f"two images have the key “{asset['key']}”")
         seen.add(asset["key"])
-    for number, clip in enumerate(plan["clips"], 1):
-        _check_images(clip, f"clip {number}", kinds)
 
 
-def _check_images(clip: Json, name: str, known: Collection[str]) -> None:
-    if clip["layout"] == Clip.Layout.SPLIT and not clip["environment"]:
-        raise ValueError(f"{name} is split and has only one image")
-    for role in (clip["character"], clip["environment"] or clip["character"]):
-        if role not in known:
-            raise ValueError(f"{name} uses “{role}”, which no image has as its key")
+def _check_shots(clips: list[Json]) -> None:
+    for number, clip in enumerate(clips, 1):
+        if clip["layout"] == Clip.Layout.SPLIT and not clip["environment"]:
+            raise ValueError(f"clip {number} is split and has only one image")
 
 
 def _object(**properties: Any) -> Json:
@@ -124,6 +235,93 @@ def _object(**properties: Any) -> Json:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _array(items: Json, least: int, most: int) -> Json:
+    return {"type": "array", "items": items, "minItems": least, "maxItems": most}
+
+
+# ---------------------------------------------------------------- it becomes rows
+
+
+def land(take: Take) -> None:
+    """The plan becomes rows as soon as its steps fit together; made or rewritten again, it replaces them. Called with
+    the task's row locked."""
+    task = take.task
+    outputs = {STEP[each.position].name: each for each in task.takes.filter(kind="plan", selected=True)}
+    if len(outputs) < len(STEPS) or misfit(outputs):
+        return
+    plan = {name: each.result for name, each in outputs.items()}
+    task.clips.all().delete()
+    task.assets.all().delete()
+    assets = _land_assets(task, plan["assets"]["assets"])
+    shots = zip(plan["shots"]["clips"], plan["narration"]["narration"], plan["sounds"]["sounds"], strict=True)
+    Clip.objects.bulk_create(
+        Clip(
+            task=task,
+            number=number,
+            narration=narration,
+            motion_prompt=shot["motion_prompt"],
+            sound_prompt=sound,
+            layout=shot["layout"],
+            character=assets[shot["character"]],
+            environment=assets[shot["environment"] or shot["character"]],
+        )
+        for number, (shot, narration, sound) in enumerate(shots, 1)
+    )
+    story = plan["story"]
+    task.title = task.title or story["title"]
+    words = {"title": task.title, "story": story["story"], "description": story["description"], "tags": story["tags"]}
+    Task.objects.filter(pk=task.pk).update(**words)
+    look_over(task)
+
+
+def misfit(outputs: dict[str, Take], changed: Json | None = None) -> str:
+    """Why these steps do not make a plan, in a sentence; empty where they do. `changed`: outputs to look at in place
+    of the stored ones."""
+    told = {name: take.result for name, take in outputs.items()} | (changed or {})
+    for step in STEPS:
+        take = outputs.get(step.name)
+        if take and (step.name != "research" or changed):  # nothing of the research lands in rows
+            try:
+                check(told[step.name], step, take.recipe["facts"] | _counts(told), told)
+            except (ValueError, KeyError, TypeError) as fault:
+                return f"{step.title}: {fault}"
+    return ""
+
+
+def outputs_of(plan: Json) -> dict[str, Json]:
+    """A whole plan, as documents have it, cut into what each step would have written. Nobody has researched it."""
+    clips = plan["clips"]
+    shot = ("layout", "character", "environment", "motion_prompt")
+    return {
+        "research": {"question": plan["title"], "facts": [], "surprises": [], "doubtful": []},
+        "story": {name: plan[name] for name in ("title", "story", "description", "tags")}
+        | {"beats": [str(clip["narration"])[:400] for clip in clips]},
+        "assets": {"assets": plan["assets"]},
+        "shots": {"clips": [{name: clip[name] for name in shot} for clip in clips]},
+        "narration": {"narration": [clip["narration"] for clip in clips]},
+        "sounds": {"sounds": [clip["sound_prompt"] for clip in clips]},
+    }
+
+
+def check_whole(plan: Json) -> None:
+    """Errors: ValueError with one sentence, its `__cause__` the schema's where it is about one place."""
+    told = outputs_of(plan)
+    for step in STEPS[1:]:
+        check(told[step.name], step, _counts(told), told)
+
+
+def _counts(told: Json) -> Json:
+    """How many clips and images there are; a person who rewrites may change what the channel asks for."""
+    return {"clips": len(told["story"]["beats"]), "assets": len(told["assets"]["assets"])}
+
+
+def look_over(task: Task) -> None:
+    """What is to be said of the plan's rows before money is spent on them."""
+    findings = [*lint.look(task), *sameness.look(task)]
+    task.findings = [finding.as_json() for finding in findings]
+    Task.objects.filter(pk=task.pk).update(findings=task.findings)
 
 
 def _land_assets(task: Task, planned: list[Json]) -> dict[str, Asset]:
@@ -140,114 +338,29 @@ def _land_assets(task: Task, planned: list[Json]) -> dict[str, Asset]:
     return assets
 
 
-# ---------------------------------------------------------------- the text model (vendors.md, Gemini)
+# ---------------------------------------------------------------- words changed by hand
 
-
-REPLY: Json = {
-    "type": "object",
-    "properties": {
-        "candidates": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "finishReason": {"type": "string"},
-                    "content": {
-                        "type": "object",
-                        "properties": {
-                            "parts": {
-                                "type": "array",
-                                "items": {"type": "object", "properties": {"text": {"type": "string"}}},
-                            }
-                        },
-                    },
-                },
-            },
-        },
-        "promptFeedback": {"type": "object"},
-        "usageMetadata": {
-            "type": "object",
-            "properties": {
-                name: {"type": "integer"} for name in ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
-            },
-        },
-    },
+PLACES = {  # piece -> (step, the path to its words in that step's output, its position in place of "n")
+    "image": ("assets", ("assets", "n", "prompt")),
+    "clip": ("shots", ("clips", "n", "motion_prompt")),
+    "narration": ("narration", ("narration", "n")),
+    "sound": ("sounds", ("sounds", "n")),
 }
 
 
-def _ask(text: str, answer: Json) -> Json:
-    """POST generateContent. No retry here: whether a paid call is made again is decided by its take."""
-    model = settings.MODELS["GEMINI_TEXT_MODEL"]
-    body = {
-        "contents": [{"role": "user", "parts": [{"text": text}]}],
-        "generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": answer},
-    }
-    try:
-        reply = requests.post(
-            f"{settings.ADDRESSES['GEMINI_BASE_URL']}/v1beta/models/{model}:generateContent",
-            json=body,
-            headers={"x-goog-api-key": settings.GEMINI_API_KEY},
-            timeout=(10, 90),
-        )
-    except requests.ConnectTimeout as error:
-        raise Trouble(Kind.TRANSIENT, "The text model can't be reached") from error
-    except requests.ConnectionError as error:
-        raise Trouble(_how_far(error), f"The text model did not answer ({type(error).__name__})") from error
-    except requests.RequestException as error:
-        raise Trouble(Kind.UNKNOWN, f"The text model did not answer ({type(error).__name__})") from error
-    if not reply.ok:
-        raise _trouble(reply)
-    return _json(reply)
-
-
-def _how_far(error: requests.ConnectionError) -> Kind:
-    """A connection that was never made bought nothing; one that broke may have."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return Kind.TRANSIENT if isinstance(reason, NewConnectionError) else Kind.UNKNOWN
-
-
-def _json(reply: requests.Response) -> Json:
-    """Errors: Trouble of unknown outcome: an answer that can't be read was billed all the same."""
-    if len(reply.content) > MOST_BYTES:
-        raise Trouble(Kind.UNKNOWN, "The text model's answer is over 2 MB")
-    try:
-        found: Json = reply.json()
-        jsonschema.validate(found, REPLY)
-    except ValueError as error:
-        raise Trouble(Kind.UNKNOWN, "The text model's answer is not JSON") from error
-    except jsonschema.ValidationError as error:
-        raise Trouble(
-            Kind.UNKNOWN, f"The text model's answer is odd: {error.json_path}: {error.message}"[:300]
-        ) from error
-    return found
-
-
-def _trouble(reply: requests.Response) -> Trouble:
-    """A daily limit shows seconds too in RetryInfo: quotaId decides."""
-    said = reply.text[:5000]
-    message = f"The text model answered {reply.status_code}: {' '.join(said.split())[:300]}"
-    if reply.status_code == 429 and "PerDay" in said:
-        return Trouble(Kind.QUOTA, message)
-    return Trouble(Kind.TRANSIENT if reply.status_code in AGAIN else Kind.PERMANENT, message)
-
-
-def _text(reply: Json) -> str:
-    """The answer's text. Refusals come with HTTP 200: no candidate, or a finishReason other than STOP."""
-    candidate = (reply.get("candidates") or [{}])[0]
-    reason = (reply.get("promptFeedback") or {}).get("blockReason") or candidate.get("finishReason")
-    parts = (candidate.get("content") or {}).get("parts") or []
-    text = "".join(part.get("text", "") for part in parts if not part.get("thought"))
-    if not text or reason not in ("STOP", None):
-        kind = Kind.TRANSIENT if reason == "MAX_TOKENS" else Kind.REFUSED
-        raise Trouble(kind, f"The text model gave no plan ({reason or 'empty answer'})", usd=_cost(reply))
-    return text
-
-
-def _cost(reply: Json) -> Decimal | None:
-    usage = reply.get("usageMetadata") or {}
-    if not usage:
+def reworded(outputs: dict[str, Take], kind: str, position: int, words: str) -> tuple[Take, Json] | None:
+    """The step that holds this piece's words, with others in their place; None where it is not there."""
+    name, path = PLACES[kind]
+    take = outputs.get(name)
+    if take is None:
         return None
-    answered = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
-    tokens = (usage.get("promptTokenCount", 0), answered)
-    prices = settings.TEXT_USD_PER_MILLION
-    return sum((Decimal(n) * usd / 1_000_000 for n, usd in zip(tokens, prices, strict=True)), Decimal(0))
+    output: Json = json.loads(json.dumps(take.result))
+    *way, last = [position - 1 if part == "n" else part for part in path]
+    try:
+        place: Any = output
+        for part in way:
+            place = place[part]
+        place[last] = words
+    except (KeyError, IndexError, TypeError):
+        return None
+    return take, output

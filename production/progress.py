@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Count
 
 from production.models import Asset, Clip, Take, Task
-from production.stages import PIECES, RUNNING, Stage, Status
+from production.stages import PIECES, RUNNING, STEPS, Stage, Status
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ def _progress(
     """Counted in the stage's main piece; its first one (the plan) while that is not there yet."""
     pieces = [piece for piece in PIECES if piece.stage == stage.name]
     first, main = pieces[0], pieces[-1]
-    if (first.kind, 0) in under_way and first != main:
-        return Progress(first.kind, 0, 1)
+    if first != main and any(kind == first.kind for kind, _ in under_way):
+        steps = len(STEPS) if first.per == "step" else 1
+        return Progress(first.kind, sum(kind == first.kind for kind, _ in done), steps)
     kinds = {piece.kind for piece in pieces if piece.per == main.per}
     total = 1 if main.per == "task" else totals[main.per]
     name = main.kind if len(kinds) == 1 else stage.name.removesuffix("s")

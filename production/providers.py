@@ -51,6 +51,8 @@ LANES = (
     Lane("ffmpeg", cluster="cpu"),
     Lane("upload", 2, ("YOUTUBE_BASE_URL",), cluster="cpu", limits=PACIFIC | {"daily_quota": 100}),
 )
+# Characters that a provider takes at most (November 2026): Gemini's by its tokens, KIE's and ElevenLabs' as they say.
+PROMPT_LIMITS = {"image": 8000, "clip": 2500, "narration": 5000, "sound": 450}
 LANE = {lane.name: lane for lane in LANES}
 LOOK_AGAIN = dt.timedelta(hours=1)  # at a used-up quota that begins anew at no fixed hour
 

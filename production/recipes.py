@@ -19,8 +19,9 @@ from django.conf import settings
 
 from channels_app.models import Channel
 from production.models import Asset, Clip, Take, Task
-from production.stages import PIECES, Piece, Stage
+from production.stages import PIECES, STEP, STEPS, Piece, Stage
 
+STEP_OF = {step.name: step.number for step in STEPS}
 PLAIN = "Full figure, alone, on a plain white background, nothing else in the picture."
 
 
@@ -45,8 +46,10 @@ class Recipe:
 
     @cached_property
     def fingerprint(self) -> str:
+        """Of the plan only its own steps count as sources: what others take from it are words, which are in here."""
         made_of = [self.kind, self.prompt, self.flags, self.env, self.facts]
-        return _digest([*made_of, sorted(take.pk for take in self.sources)])
+        counts = [take.pk for take in self.sources if take.kind != "plan" or self.kind == "plan"]
+        return _digest([*made_of, sorted(counts)])
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,14 @@ class Shelf:
         found = tuple(self.takes[piece] for piece in pieces if piece in self.takes)
         return found if len(found) == len(pieces) else None
 
+    @cached_property
+    def is_planned(self) -> bool:
+        """Every step of the plan is there and up to date. Before that nothing is drawn."""
+        piece = next(piece for piece in PIECES if piece.per == "step")
+        needs = [Need(piece, step.number, _plan(self, step.number)) for step in STEPS]
+        takes = [self.takes.get((piece.kind, need.position)) for need in needs]
+        return all(take and is_current(take, need) for take, need in zip(takes, needs, strict=True))
+
 
 def needs(task: Task, stage: Stage) -> list[Need]:
     """Every piece of the stage, in the order in which they are best made."""
@@ -88,6 +99,21 @@ def needs(task: Task, stage: Stage) -> list[Need]:
 def is_current(take: Take, need: Need) -> bool:
     """Made from what the plan and the selected takes say now, or wanted by a person all the same."""
     return bool(take.overruled_by) or bool(need.recipe and take.fingerprint == need.recipe.fingerprint)
+
+
+def plan_hash(task: Task) -> str:
+    """What a yes to the plan binds to, before anything is drawn from it."""
+    steps = task.takes.filter(selected=True, kind="plan").order_by("position")
+    return _digest(["plan", *(list(row) for row in steps.values_list("position", "pk", "sha256"))])
+
+
+def is_complete(task: Task, stage: Stage) -> bool:
+    """Every piece of the stage has a selected take that is up to date."""
+    takes = Shelf(task).takes
+    return all(
+        (take := takes.get((need.piece.kind, need.position))) is not None and is_current(take, need)
+        for need in needs(task, stage)
+    )
 
 
 def content_hash(task: Task, stage: Stage) -> str:
@@ -120,8 +146,11 @@ def metadata(task: Task) -> dict[str, Any]:
 # ---------------------------------------------------------------- one recipe a kind
 
 
-def _plan(shelf: Shelf, position: int) -> Recipe:
-    task, channel = shelf.task, shelf.channel
+def _plan(shelf: Shelf, position: int) -> Recipe | None:
+    task, channel, step = shelf.task, shelf.channel, STEP[position]
+    sources = shelf.find(*(("plan", number) for number in step.after))
+    if sources is None:
+        return None
     facts = {"topic": task.topic, "story_direction": task.story_direction}
     details = {
         "title": task.title,
@@ -130,14 +159,14 @@ def _plan(shelf: Shelf, position: int) -> Recipe:
         "clips": channel.clips_per_video,
         "assets": channel.assets_per_video,
     }
-    return Recipe("plan", prompt=task.topic, facts=facts, details=details)
+    return Recipe("plan", f"{step.title}: {task.topic}", facts=facts, details=details, sources=sources)
 
 
 def _image(shelf: Shelf, position: int) -> Recipe | None:
     asset = shelf.assets[position]
-    wanted = [("plan", 0)] + ([("image", asset.reference.number)] if asset.reference else [])
+    wanted = [("plan", STEP_OF["assets"])] + ([("image", asset.reference.number)] if asset.reference else [])
     sources = shelf.find(*wanted)
-    if sources is None:
+    if sources is None or not shelf.is_planned:
         return None
     plain = PLAIN if asset.kind == Asset.Kind.CHARACTER else ""
     prompt = "\n".join(filter(None, [shelf.channel.style, asset.prompt, plain]))
@@ -175,7 +204,7 @@ def _clip(shelf: Shelf, position: int) -> Recipe | None:
 
 def _narration(shelf: Shelf, position: int) -> Recipe | None:
     channel, text = shelf.channel, shelf.clips[position].narration
-    sources = shelf.find(("plan", 0))
+    sources = shelf.find(("plan", STEP_OF["narration"]))
     if sources is None:
         return None
     voice = {
@@ -190,7 +219,7 @@ def _narration(shelf: Shelf, position: int) -> Recipe | None:
 
 def _sound(shelf: Shelf, position: int) -> Recipe | None:
     text = shelf.clips[position].sound_prompt
-    sources = shelf.find(("plan", 0))
+    sources = shelf.find(("plan", STEP_OF["sounds"]))
     if sources is None:
         return None
     return Recipe("sound", text, ["--text", text, "--duration", "10"], sources=sources)
@@ -247,6 +276,8 @@ RECIPES: dict[str, Callable[[Shelf, int], Recipe | None]] = {
 def _positions(shelf: Shelf, piece: Piece) -> Iterator[int]:
     if piece.per == "task":
         yield 0
+    elif piece.per == "step":
+        yield from STEP
     elif piece.per == "asset":
         yield from shelf.assets
     else:

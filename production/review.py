@@ -5,16 +5,18 @@ The number of queries does not depend on the number of pieces.
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+import yaml
 from django.urls import reverse
 from django.utils import timezone
 
 from production import asking, commitment, explain, lifecycle, recipes
 from production.commitment import Commitment
 from production.explain import Blocker
+from production.lint import CLIP_SECONDS
 from production.models import Asset, Clip, LedgerEntry, Provider, StatusChange, Take, Task
 from production.providers import price
 from production.recipes import Need
@@ -24,6 +26,7 @@ from production.stages import (
     REVIEWS,
     STAGE,
     STAGES,
+    STEP,
     WAITS_IN,
     Piece,
     Stage,
@@ -34,7 +37,6 @@ from production.stages import (
     verbs_for,
 )
 
-CLIP_SECONDS = 10.0  # a clip's length: under a longer narration its last frame is held
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
 AHEAD = {"image": 8, "audio": 6, "video": 2}  # pieces of the next task that are fetched before it is opened
 HISTORY = 60  # lines of history on the page
@@ -77,6 +79,7 @@ class Card:
     poster: str
     is_current: bool
     price: Decimal  # of another take, USD at most
+    text: str = ""  # a step of the plan, as a person reads and rewrites it
 
     @property
     def key(self) -> str:
@@ -254,7 +257,8 @@ def _cards(
     for need in recipes.needs(task, stage):
         shots = by_piece.get((need.piece.kind, need.position), [])
         again = price(lanes[need.piece.lane], need.piece.kind)
-        yield _card(need, shots, _row(shelf, need), _poster(shelf, need), again)
+        card = _card(need, shots, _row(shelf, need), _poster(shelf, need), again)
+        yield replace(card, text=_text(shelf, need)) if need.piece.per == "step" else card
 
 
 def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, again: Decimal) -> Card:
@@ -265,7 +269,7 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, 
     return Card(
         kind=need.piece.kind,
         position=need.position,
-        title=row.key.replace("-", " ") if isinstance(row, Asset) else str(row or need.piece.kind.title()),
+        title=_title(need, row),
         words=words_of(need.piece, row),
         narration=row.narration if isinstance(row, Clip) and need.piece.kind != "narration" else "",
         shown=shown,
@@ -277,12 +281,25 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, 
     )
 
 
+def _title(need: Need, row: Asset | Clip | None) -> str:
+    if need.piece.per == "step":
+        return STEP[need.position].title
+    return row.key.replace("-", " ") if isinstance(row, Asset) else str(row or need.piece.kind.title())
+
+
+def _text(shelf: recipes.Shelf, need: Need) -> str:
+    take = shelf.takes.get((need.piece.kind, need.position))
+    return yaml.safe_dump(take.result, allow_unicode=True, sort_keys=False, width=100) if take and take.result else ""
+
+
 def words_of(piece: Piece, row: Asset | Clip | None) -> str:
     """The words in the plan that a piece is made from."""
     return str(getattr(row, piece.words)) if row and piece.words else ""
 
 
 def _row(shelf: recipes.Shelf, need: Need) -> Asset | Clip | None:
+    if need.piece.per == "step":
+        return None
     if need.piece.per == "asset":
         return shelf.assets.get(need.position)
     return shelf.clips.get(need.position)

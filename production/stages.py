@@ -122,7 +122,7 @@ STAGES: tuple[Stage, ...] = (
 class Piece:
     """What is made: by which script (`*.py` in SCRIPTS_DIR) or callable (dotted address), in which lane.
 
-    `per` says how many a task has ("task": one, "clip" or "asset": one each); `seconds` is the time limit of one
+    `per` says how many a task has ("task": one; "clip", "asset" or "step" of STEPS: one each); `seconds` is the time limit of one
     run of a script (a callable has its job's); `lands` is called with a take that is done and whose result belongs into rows, not only into a file.
     """
 
@@ -153,7 +153,7 @@ GEMINI, KIE, VOICE = ("GEMINI_API_KEY",), ("KIE_API_KEY",), ("ELEVENLABS_API_KEY
 # fmt: off
 PIECES: tuple[Piece, ...] = (
     #     kind         stage         lane        per      does                         seconds  folder        suffix   words            and what only some have
-    Piece("plan",      "assets",     "planning", "task",  f"{PLANNING}.write",         0,       "",           ".json", paid=True, lands=f"{PLANNING}.land"),
+    Piece("plan",      "assets",     "planning", "step",  f"{PLANNING}.write",         0,       "",           ".json", paid=True, lands=f"{PLANNING}.land"),
     Piece("image",     "assets",     "images",   "asset", "generate_asset.py",         120,     "assets",     ".png",  "prompt",        paid=True, secrets=GEMINI),
     Piece("composite", "composites", "ffmpeg",   "clip",  "create_composite.py",       120,     "composites", ".png"),
     Piece("split",     "composites", "ffmpeg",   "clip",  "create_split_screen.py",    120,     "composites", ".png"),
@@ -165,7 +165,33 @@ PIECES: tuple[Piece, ...] = (
 )
 # fmt: on
 
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the plan: its number is its takes' position, `sop` the page in `prompts/` that says how it is done,
+    `after` are the steps whose outputs it is told."""
+
+    number: int
+    name: str
+    title: str
+    sop: str
+    after: tuple[int, ...] = ()
+
+
+# The text model writes the plan step by step: a step is a paid call of its own, kept, made again or rewritten alone.
+# fmt: off
+STEPS: tuple[Step, ...] = (
+    Step(1, "research",  "Research",        "research"),
+    Step(2, "story",     "Story",           "story",         (1,)),
+    Step(3, "assets",    "Images to draw",  "assets",        (2,)),
+    Step(4, "shots",     "Shot list",       "video_prompts", (2, 3)),
+    Step(5, "narration", "Narration text",  "audio",         (1, 2, 4)),
+    Step(6, "sounds",    "Sound prompts",   "sound_effects", (2, 4)),
+)
+# fmt: on
+
 STAGE = {stage.name: stage for stage in STAGES}
+STEP = {step.number: step for step in STEPS}
 PIECE = {piece.kind: piece for piece in PIECES}
 RUNNING = {stage.running: stage for stage in STAGES}
 WAITS_IN = {stage.waits_in: stage for stage in STAGES}

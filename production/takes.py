@@ -5,6 +5,7 @@ Callers hold the task's row lock wherever two settling takes could miss each oth
 """
 
 import datetime as dt
+import hashlib
 import json
 import socket
 import uuid
@@ -185,6 +186,7 @@ def again_at(take: Take, trouble: Trouble, due_at: dt.datetime, *, counts: bool,
         tries=F("tries") + int(counts),
         error=trouble.message,
         error_kind=trouble.kind,
+        **_draft(trouble),
         **_ref(keep=keep_ref),
         **_LET_GO,
     )
@@ -198,6 +200,7 @@ def failed(take: Take, trouble: Trouble, *, keep_ref: bool = False) -> None:
         error=trouble.message,
         error_kind=trouble.kind,
         finished=timezone.now(),
+        **_draft(trouble),
         **_ref(keep=keep_ref),
         **_LET_GO,
     )
@@ -212,6 +215,13 @@ def select(take: Take) -> None:
     """Make this done take the one that counts."""
     Take.objects.of(take.kind, take.position).filter(task_id=take.task_id, selected=True).update(selected=False)
     Take.objects.filter(pk=take.pk, state=State.DONE).update(selected=True)
+    take.refresh_from_db()
+
+
+def amend(take: Take, result: dict[str, Any]) -> None:
+    """A person's words in a step of the plan; its file keeps what the model wrote. No yes to the former words holds."""
+    digest = hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
+    Take.objects.filter(pk=take.pk, state=State.DONE).update(result=result, sha256=digest)
     take.refresh_from_db()
 
 
@@ -302,6 +312,10 @@ def is_under_way(task: Task) -> bool:
 def hurry(task: Task) -> None:
     """Do not wait out a back-off: a person has said "now"."""
     task.takes.filter(state=State.WAITING, due_at__gt=timezone.now()).update(due_at=timezone.now(), tries=0)
+
+
+def _draft(trouble: Trouble) -> dict[str, Any]:
+    return {} if trouble.draft is None else {"result": trouble.draft}
 
 
 def _ref(*, keep: bool) -> dict[str, str]:

@@ -14,6 +14,8 @@ KINDS = {
     "quota": "the vendor's own over-quota answer, for `seconds` or, with `daily`, until the day ends",
     "delay": "wait `seconds`, then go on as usual",
     "refuse": "a refusal on content grounds, in the vendor's own way",
+    "bad_text": "the text model writes `body` instead of an answer; it is billed",
+    "cut_text": "the text model's answer ends in its middle, with MAX_TOKENS; it is billed",
     "render_fail": "take the render job and let it end in state fail",
     "cut": "take `after_bytes` of the request's body, then close the socket; only YouTube keeps what came",
     "cut_reply": "do it, book it, bill it, then break the answer (or the download) off after `after_bytes`",

@@ -155,10 +155,16 @@ def _text(desk: Desk, model: str, prompt: str, pictures: int, body: Document, co
         raise error(
             400, "INVALID_ARGUMENT", f"* GenerateContentRequest.generation_config.response_schema: {trouble}"
         ) from trouble
+    fault = desk.fault("generateContent", prompt, "bad_text", "cut_text")
+    if fault:
+        text = str(fault.body) if fault.kind == "bad_text" else text[: len(text) // 2]
     usage = _usage(prompt + told, pictures, len(text) // 4 + 1)
     usd = usage["promptTokenCount"] * TEXT_INPUT_USD + usage["candidatesTokenCount"] * TEXT_OUTPUT_USD
     ref, answer = _answer(model, [{"text": text}], usage)
-    return Reply(body=answer, ref=ref, usd=round(usd, 6), units=usage["totalTokenCount"], unit="token", text=prompt)
+    if fault and fault.kind == "cut_text":
+        answer["candidates"][0]["finishReason"] = "MAX_TOKENS"
+    booked = Reply(body=answer, ref=ref, usd=round(usd, 6), units=usage["totalTokenCount"], unit="token", text=prompt)
+    return replace(booked, note=fault.kind) if fault else booked
 
 
 def _answer(model: str, parts: list[Document], usage: Document) -> tuple[str, Document]:

@@ -23,7 +23,7 @@ from production import lifecycle, recipes, takes, workspace
 from production.models import Asset, Clip, LedgerEntry, Take, Task
 from production.providers import is_simulated
 from production.recipes import Need, Recipe
-from production.stages import ERRORS, PIECE, STAGE, STAGES, Stage, Status, Verb
+from production.stages import ERRORS, PIECE, STAGE, STAGES, STEPS, Stage, Status, Verb
 from tests.media import ffmpeg, picture
 
 PASSWORD = "a-password-of-the-tests"
@@ -134,6 +134,15 @@ def make_plan(task: Task, *, clips: int = 2, assets: int = 3) -> None:
 
 
 # ---------------------------------------------------------------- takes
+
+
+def make_plan_takes(task: Task) -> list[Take]:
+    """Every step of the plan, written."""
+    made: list[Take] = []
+    for step in STEPS:
+        need = recipes.needs(task, STAGES[0])[step.number - 1]
+        made.append(make_take(task, "plan", step.number, recipe=need.recipe))
+    return made
 
 
 def make_take(

@@ -16,6 +16,7 @@ from production import asking, commitment, decisions, lifecycle, review
 from production.commitment import Commitment
 from production.decisions import DecisionError
 from production.errors import IllegalMoveError, StaleError
+from production.lint import CLIP_SECONDS
 from production.models import Approval, Take, Task
 from production.progress import progress_of
 from production.stages import Verb
@@ -45,7 +46,7 @@ def show(request: HttpRequest, task: Task, *, may_decide: bool) -> HttpResponse:
         "next": following,
         "next_media": review.first_media(following) if following else [],
         "waiting": asking.queue().exclude(pk=task.pk).count() if following else 0,
-        "clip_seconds": review.CLIP_SECONDS,
+        "clip_seconds": CLIP_SECONDS,
     }
     response = TemplateResponse(request, "review/page.html", context)
     response["Content-Security-Policy"] = POLICY
@@ -89,7 +90,7 @@ def decide(request: HttpRequest, task: Task) -> HttpResponse:
         messages.error(request, f"“{task}”: {refusal}")
         return redirect(here)
     messages.success(request, f"“{task}”: {sentence}")
-    return redirect(here if deed is _pick else _whereto(task))
+    return redirect(here if deed in (_pick, _rewrite) else _whereto(task))
 
 
 def act(request: HttpRequest, task: Task, deed: "Deed", *, seen: str) -> str:
@@ -171,6 +172,12 @@ def _pick(task: Task, request: HttpRequest) -> str:
     return decisions.pick(task, take, by=_by(request))
 
 
+def _rewrite(task: Task, request: HttpRequest) -> str:
+    position = request.POST.get("step", "")
+    number = int(position) if position.isdecimal() and len(position) < 3 else 0
+    return decisions.rewrite(task, number, request.POST.get("text", ""), by=_by(request))
+
+
 DEEDS: dict[str, Deed] = {
     Verb.APPROVE: _approve,
     Verb.REJECT: _reject,
@@ -180,6 +187,7 @@ DEEDS: dict[str, Deed] = {
     Verb.SEND_BACK: _send_back,
     Verb.CANCEL: _cancel,
     "pick": _pick,
+    "rewrite": _rewrite,
 }
 
 

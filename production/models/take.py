@@ -9,7 +9,7 @@ from django.utils import timezone
 from channels_app.models import Channel
 from production.models.lane import Provider
 from production.models.task import Priority, Task
-from production.stages import PIECE, PIECES, Piece
+from production.stages import PIECE, PIECES, STEP, Piece
 
 
 class TakeState(models.TextChoices):
@@ -146,6 +146,8 @@ class Take(models.Model):
 
     @property
     def name(self) -> str:
+        if self.piece.per == "step" and self.position in STEP:
+            return f"{self.kind} ({STEP[self.position].title.lower()})"
         return f"{self.kind} {self.position}" if self.position else self.kind
 
     @property

@@ -43,6 +43,7 @@ class Task(models.Model):
     story = models.TextField(blank=True)
     description = models.TextField(blank=True)
     tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    findings = models.JSONField(default=list, blank=True, editable=False, help_text="What lint says of the plan.")
     youtube_url = models.URLField(blank=True, editable=False)
     # The outbox: when Notion is to be told next, by whose lease it is being told now, how often that has failed.
     tell_at = models.DateTimeField(null=True, editable=False)

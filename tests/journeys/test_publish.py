@@ -82,7 +82,7 @@ def assert_books(run: Journey, task: Task) -> None:
         max(Counter((call["vendor"], call["operation"], call["digest"] or call["ref"]) for call in paid).values()) == 1
     )
     made = task.takes.filter(kind__in=["plan", "image", "clip", "narration", "sound"]).count()
-    assert len(paid) == LedgerEntry.objects.filter(take__task=task).count() == made == 1 + 4 + 2 + 2 + 2
+    assert len(paid) == LedgerEntry.objects.filter(take__task=task).count() == made == 6 + 4 + 2 + 2 + 2
     assert set(LedgerEntry.objects.values_list("state", flat=True)) == {LedgerEntry.State.SETTLED}
     assert [video["sha256"] for video in run.sandbox.videos()] == [task.takes.get(kind="film").sha256]
     assert run.sandbox.videos()[0]["status"]["privacyStatus"] == "private"
@@ -125,7 +125,7 @@ def assert_review_page(run: Journey, task: Task) -> None:
 def test_journey_retry_redoes_only_what_is_missing(journey: Callable[..., Journey]) -> None:
     """One picture is refused: the rest is kept, the row says why, a retry buys that one and no other."""
     run = journey(clips=2)
-    run.sandbox.plan_fault("gemini", "refuse", operation="generateContent", match="white background", times=1)
+    run.sandbox.plan_fault("gemini", "refuse", operation="generateContent", match="full figure, alone", times=1)
     page_id = run.queue("The refused portrait")
     task = run.watch_to(page_id, S.ASSET_ERROR)
     assert task.takes.filter(state=Take.State.FAILED).count() == 1

@@ -58,7 +58,7 @@ def test_read_understands_documents_written_by_hand():
     reading = documents.read(HALFMADE)
     assert [str(fault) for fault in reading.faults] == []
     plan = reading.plan
-    planning.check(plan, 3, 5)
+    planning.check_whole(plan)
     assert plan["title"] == "The Lamplighter of the Last Lake"
     assert plan["story"].startswith("A lamplighter walks out on the ice")
     assert plan["tags"] == ["lakes", "ice", "night walks"]
@@ -254,6 +254,6 @@ def test_read_of_spoilt_documents_never_crashes(texts: dict[str, str]):
         reading = documents.read(Path(folder))
     if not reading.faults:
         with suppress(ValueError):
-            planning.check(reading.plan, len(reading.plan["clips"]), len(reading.plan["assets"]))
+            planning.check_whole(reading.plan)
     for remark in (*reading.faults, *reading.notes):
         assert re.fullmatch(r"[\w ().]+\.md:[1-9]\d*: [^\n]+", str(remark)), str(remark)

@@ -17,6 +17,7 @@ from tests.factories import (
     fresh,
     make_channel,
     make_plan,
+    make_plan_takes,
     make_production,
     make_stage,
     make_take,
@@ -38,7 +39,7 @@ def running(status: Status = Status.GENERATING_ASSETS, **words: Any) -> Task:
     """A task in a running stage, its pieces planned."""
     task = make_production(status, **words)
     if status == Status.GENERATING_ASSETS:
-        make_take(task, "plan", recipe=recipes.needs(task, STAGE["assets"])[0].recipe)
+        make_plan_takes(task)
     flow.advance(task)
     return task
 
@@ -120,7 +121,7 @@ def test_advance_plans_variants_after_their_reference():
     hero, variant = task.assets.get(number=1), task.assets.get(number=3)
     variant.reference = hero
     variant.save()
-    make_take(task, "plan", recipe=recipes.needs(task, STAGE["assets"])[0].recipe)
+    make_plan_takes(task)
     flow.advance(task)
     assert [take.position for take in task.takes.filter(kind="image")] == [1, 2]
     for _ in range(2):
@@ -298,7 +299,7 @@ def test_settle_permanent_ends_in_the_stages_error_with_an_alarm(do):
     settle(third)
     assert fresh(task).status == Status.ASSET_ERROR
     assert lifecycle.failed_stage(task) == STAGE["assets"]
-    assert "1 of 4 pieces failed: image 1: no faces" in Alert.objects.get().message
+    assert "1 of 9 pieces failed: image 1: no faces" in Alert.objects.get().message
     assert "It waits for you: retry or redo." in task.changes.last().reason
 
 

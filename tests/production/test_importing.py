@@ -13,7 +13,7 @@ from channels_app.models import Channel
 from production import decisions, documents, flow, importing, lifecycle, notion, recipes, workspace
 from production.documents.pictures import KINDS
 from production.models import Asset, LedgerEntry, NotionBoard, Take, Task
-from production.stages import REVIEWS, STAGE, STAGES, Status, Verb
+from production.stages import REVIEWS, STAGE, STAGES, STEPS, Status, Verb
 from sandbox.client import SandboxClient
 from tests.factories import make_channel, make_plan, make_production, make_task, media
 from tests.production.test_documents import HALFMADE
@@ -78,7 +78,9 @@ def test_import_makes_the_plan_and_adopts_what_is_there(folder: Path):
     assert importing.plan_of(task) == documents.read(HALFMADE).plan
     takes = {take.name: take for take in task.takes.all()}
     images = [f"image {n}" for n in range(1, 6)]
-    assert set(takes) == {"plan", *images, "composite 1", "composite 3", "clip 1", "narration 2", "sound 2"}
+    steps = {take.name for take in takes.values() if take.kind == "plan"}
+    assert len(steps) == len(STEPS)
+    assert set(takes) - steps == {*images, "composite 1", "composite 3", "clip 1", "narration 2", "sound 2"}
     for take in takes.values():
         assert (take.state, take.selected, take.attempt, take.token is None) == (Take.State.DONE, True, 0, False)
         assert workspace.fingerprint(workspace.file_of(take)) == (take.sha256, take.size)
@@ -223,7 +225,7 @@ def test_dry_run_tells_and_changes_nothing(folder: Path, settings: Settings):
 def test_begin_at_refuses_while_something_before_lacks(stage: str):
     task = make_task()
     make_plan(task)
-    with pytest.raises(decisions.DecisionError, match="plan is missing: it can begin at assets"):
+    with pytest.raises(decisions.DecisionError, match="plan 1 is missing: it can begin at assets"):
         decisions.begin_at(task, stage, by="olga")
 
 

@@ -1,37 +1,67 @@
-"""The plan: one structured call, checked before any money follows it."""
+"""The plan: six structured calls, each checked before the next is told, and all before money follows them."""
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
-from production import planning, recipes
+from production import decisions, flow, jobs, planning, recipes, review
+from production.decisions import DecisionError
 from production.errors import Kind, Trouble
 from production.models import Take, Task
-from production.stages import STAGE, Status
+from production.stages import STAGE, STEP, STEPS, Status
 from sandbox.client import SandboxClient
-from tests.factories import make_channel, make_plan, make_take, make_task
+from tests.factories import fresh, make_channel, make_plan_takes, make_task
+from tests.pages import review_of
 from tests.vendor import answering
 
 pytestmark = pytest.mark.django_db
-FACTS = {"title": "Bees", "topic": "How $bees dance", "clips": 2, "assets": 3, "language": "en", "style": ""}
+NUMBER = {step.name: step.number for step in STEPS}
+ASSETS = [
+    {"key": key, "kind": kind, "prompt": "Draw it", "reference": ""}
+    for key, kind in [("bee", "character"), ("hive", "environment"), ("comb", "prop")]
+]
+SHOT = {"layout": "composite", "character": "bee", "environment": "hive", "motion_prompt": "It flies; camera: pan"}
+OUTPUTS: dict[str, Any] = {
+    "research": {
+        "question": "Why?",
+        "facts": [{"claim": f"Fact {n}", "source": "A book"} for n in range(5)],
+        "surprises": ["Oh"],
+        "doubtful": [],
+    },
+    "story": {"title": "Bees", "story": "Once", "beats": ["One", "Two"], "description": "About", "tags": [*"abc"]},
+    "assets": {"assets": ASSETS},
+    "shots": {"clips": [SHOT, SHOT | {"layout": "split", "character": "comb"}]},
+    "narration": {"narration": ["Words of the first", "Words of the second"]},
+    "sounds": {"sounds": ["Hum", "Buzz"]},
+}
+FACTS = {"clips": 2, "assets": 3}
 
 
-def plan(**words: object) -> dict:
-    assets = [
-        {"key": key, "kind": kind, "prompt": "Draw it", "reference": ""}
-        for key, kind in [("bee", "character"), ("hive", "environment"), ("comb", "prop")]
-    ]
-    clip = {"narration": "Words", "motion_prompt": "Go", "sound_prompt": "Hum", "layout": "composite"}
-    clip |= {"character": "bee", "environment": "hive"}
-    facts = {"title": "Bees", "story": "Once", "description": "About", "tags": ["a", "b", "c"]}
-    return facts | {"assets": assets, "clips": [clip, clip | {"layout": "split"}]} | words
+def planned(**changed: Any) -> Task:
+    """A task at work whose plan is written, but nothing else."""
+    channel = make_channel(clips_per_video=2, assets_per_video=3, **changed.pop("channel", {}))
+    task = make_task(Status.GENERATING_ASSETS, topic="How $bees dance", channel=channel)
+    for take in make_plan_takes(task):
+        result = changed.get(STEP[take.position].name, OUTPUTS[STEP[take.position].name])
+        Take.objects.filter(pk=take.pk).update(result=result)
+    return task
 
 
-def take(**facts: object) -> Take:
-    recipe = recipes.Recipe("plan", facts=FACTS | facts)
-    return make_take(make_task(Status.GENERATING_ASSETS), "plan", state=Take.State.WAITING, recipe=recipe)
+def landed(**changed: Any) -> Task:
+    task = planned(**changed)
+    planning.land(task.takes.get(kind="plan", position=6))
+    return fresh(task)
+
+
+def take(name: str = "research") -> Take:
+    """A take of that step, told what the steps before it have settled."""
+    found: Take = planned().takes.get(kind="plan", position=NUMBER[name])
+    found.result = {}
+    return found
 
 
 def reply(text: str, reason: str = "STOP", **words: object) -> bytes:
@@ -52,24 +82,71 @@ def write(settings: Settings, status: int, body: bytes, **headers: str) -> tuple
 # ---------------------------------------------------------------- written
 
 
-def test_write_with_the_sandbox(vendors: SandboxClient):
-    found, usd = planning.write(take(), lambda: None)
-    assert (len(found["clips"]), len(found["assets"])) == (2, 3)
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_write_every_step_with_the_sandbox(vendors: SandboxClient, step):
+    found, usd = planning.write(take(step.name), lambda: None)
+    assert found.keys() == OUTPUTS[step.name].keys()
     assert usd > 0
 
 
-def test_write_asks_with_schema_key_and_facts(settings: Settings):
+def test_write_asks_with_schema_key_facts_and_what_is_settled(settings: Settings):
     settings.GEMINI_API_KEY = "the-key"
-    with answering(200, reply(json.dumps(plan()))) as (address, met):
+    with answering(200, reply("```json\n" + json.dumps(OUTPUTS["shots"]) + "\n```")) as (address, met):
         settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": address}
-        found, usd = planning.write(take(), lambda: None)
+        found, usd = planning.write(take("shots"), lambda: None)
     asked = met[0].json()
-    assert found == plan()
+    assert found == OUTPUTS["shots"]
     assert usd == Decimal("0.0053")  # 1,000 tokens at 0.30 and 2,000 at 2.50 USD a million
     assert met[0].headers["x-goog-api-key"] == "the-key"
-    assert asked["generationConfig"]["responseJsonSchema"] == planning.schema(2, 3)
-    assert "How $bees dance" in asked["contents"][0]["parts"][0]["text"]
-    assert "$topic" not in asked["contents"][0]["parts"][0]["text"]
+    clip = asked["generationConfig"]["responseJsonSchema"]["properties"]["clips"]["items"]["properties"]
+    assert (clip["character"]["enum"], clip["environment"]["enum"]) == (
+        ["bee", "hive", "comb"],
+        ["bee", "hive", "comb", ""],
+    )
+    text = asked["contents"][0]["parts"][0]["text"]
+    assert "How $bees dance" in text
+    assert "action first and the camera last" in text
+    assert '"beats"' in text
+    assert '"claim"' not in text
+
+
+def test_write_takes_a_channels_own_sop_before_the_common_one(settings: Settings, tmp_path):
+    settings.PROMPTS_DIR = tmp_path
+    with pytest.raises(Trouble, match=r"research\.md is missing"):
+        planning.instructions(STEP[1], TASK, {}, "bees")
+    (tmp_path / "bees").mkdir()
+    (tmp_path / "research.md").write_text("Common for $clips")
+    (tmp_path / "bees/research.md").write_text("Own for $clips")
+    assert "Common for 2" in planning.instructions(STEP[1], TASK, {}, "wasps")
+    assert "Own for 2" in planning.instructions(STEP[1], TASK, {}, "bees")
+
+
+TASK = FACTS | {"title": "", "topic": "Bees", "story_direction": "", "style": "", "language": "en"}
+
+
+@pytest.mark.parametrize("kind", ["bad_text", "cut_text"])
+def test_write_sends_an_unusable_answer_back_once(vendors: SandboxClient, at_once, kind):
+    task = make_task(Status.GENERATING_ASSETS)
+    vendors.plan_fault("gemini", kind, times=1, body='{"facts": 5}')
+    flow.advance_by_id(task.pk)
+    for _ in range(2):
+        jobs.work("planning")
+    first = task.takes.get(kind="plan", position=1)
+    assert first.state == Take.State.DONE, first.error
+    assert [line.actual_usd > 0 for line in first.ledger.all()] == [True, True]
+    assert "can't be used" in " ".join(task.changes.values_list("reason", flat=True))
+
+
+def test_write_that_is_unusable_twice_is_for_a_person(vendors: SandboxClient, at_once):
+    task = make_task(Status.GENERATING_ASSETS)
+    vendors.plan_fault("gemini", "bad_text", times=2, body="no JSON")
+    flow.advance_by_id(task.pk)
+    for _ in range(2):
+        jobs.work("planning")
+    first = task.takes.get(kind="plan", position=1)
+    assert (first.state, first.attempt, first.result) == (Take.State.FAILED, 2, {})
+    assert "sent back once already" in first.error
+    assert fresh(task).status == Status.ASSET_ERROR
 
 
 # ---------------------------------------------------------------- not to be had
@@ -89,6 +166,7 @@ def test_write_asks_with_schema_key_and_facts(settings: Settings):
         (200, b'{"promptFeedback": {"blockReason": "SAFETY"}}', Kind.REFUSED),
         (200, reply("", "SAFETY"), Kind.REFUSED),
         (200, reply("{", "MAX_TOKENS"), Kind.TRANSIENT),
+        (200, reply("[" * 100_000), Kind.TRANSIENT),
         (200, reply("no JSON at all"), Kind.TRANSIENT),
         (200, reply("[]"), Kind.TRANSIENT),
     ],
@@ -141,7 +219,7 @@ def test_write_to_a_name_that_leads_nowhere_bought_nothing(settings: Settings):
 
 def test_write_counts_what_the_model_thought(settings: Settings):
     usage = {"promptTokenCount": 1000, "candidatesTokenCount": 500, "thoughtsTokenCount": 1500}
-    assert write(settings, 200, reply(json.dumps(plan()), usageMetadata=usage))[1] == Decimal("0.0053")
+    assert write(settings, 200, reply(json.dumps(OUTPUTS["research"]), usageMetadata=usage))[1] == Decimal("0.0053")
 
 
 def test_write_whose_reply_is_lost_may_have_been_paid(vendors: SandboxClient):
@@ -161,72 +239,122 @@ def test_write_over_the_daily_quota(vendors: SandboxClient):
 # ---------------------------------------------------------------- checked
 
 
-def changed(part: str, number: int, **words: str) -> dict:
-    found = json.loads(json.dumps(plan()))
-    found[part][number] |= words
+def changed(name: str, *path: Any, to: Any) -> dict:
+    found = json.loads(json.dumps(OUTPUTS[name]))
+    place = found
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = to
     return found
 
 
 @pytest.mark.parametrize(
-    ("bad", "message"),
+    ("name", "bad", "message"),
     [
-        (changed("assets", 1, key="bee"), "two images have the same key"),
-        (changed("assets", 0, reference="comb"), "“bee” refers to “comb”, which does not come before it"),
-        (changed("assets", 0, reference="bee"), "does not come before it"),
-        (changed("clips", 1, character="wasp"), "clip 2 uses “wasp”, which no image has as its key"),
-        (changed("clips", 0, character=""), "clip 1 uses “”"),
-        (changed("clips", 0, layout="split", environment=""), "clip 1 is split and has only one image"),
-        (changed("assets", 0, key="../../etc"), r"\$\.assets\[0\]\.key"),
-        (changed("clips", 0, layout="circle"), r"\$\.clips\[0\]\.layout"),
-        (changed("clips", 0, narration=""), r"\$\.clips\[0\]\.narration"),
-        (plan(clips=[]), r"\$\.clips"),
-        (plan(extra=1), "extra"),
-        ({}, "required"),
-        ("text", "not of type 'object'"),
+        ("assets", changed("assets", "assets", 2, "key", to="bee"), "two images have the key “bee”"),
+        ("assets", changed("assets", "assets", 0, "reference", to="comb"), "“bee” refers to “comb”, which does not"),
+        ("shots", changed("shots", "clips", 1, "environment", to=""), "clip 2 is split and has only one image"),
+        ("assets", changed("assets", "assets", 0, "key", to="../../etc"), r"key is “../../etc”, not a pattern"),
+        ("shots", changed("shots", "clips", 1, "character", to="wasp"), "character is “wasp”, which is none of bee"),
+        ("shots", changed("shots", "clips", to=[SHOT]), "clips has 1 entries, at least 2 are wanted"),
+        ("narration", changed("narration", "narration", 0, to=""), "has 0 characters, at least 1"),
+        ("narration", changed("narration", "narration", 0, to="x" * 2001), "has 2001 characters, at most 2000"),
+        ("story", OUTPUTS["story"] | {"extra": 1}, "extra"),
+        ("story", {}, "required"),
+        ("story", "text", "is “text”, not a type of object"),
     ],
 )
-def test_check_names_the_fault(bad, message):
+def test_check_names_the_fault(name, bad, message):
     with pytest.raises(ValueError, match=message):
-        planning.check(bad, 2, 3)
-
-
-def test_check_takes_a_reference_to_an_earlier_image():
-    planning.check(changed("assets", 2, reference="bee"), 2, 3)
+        planning.check(bad, STEP[NUMBER[name]], FACTS, OUTPUTS)
 
 
 # ---------------------------------------------------------------- landed
 
 
-def landed(plan_: dict, **words: object) -> Task:
-    task = make_task(Status.GENERATING_ASSETS, **words)
-    planning.land(make_take(task, "plan", result=plan_))
-    task.refresh_from_db()
-    return task
-
-
 def test_land_makes_rows():
-    task = landed(changed("assets", 2, reference="bee"), title="")
-    assert (task.title, task.story, task.description, task.tags) == ("Bees", "Once", "About", ["a", "b", "c"])
+    task = landed(assets=changed("assets", "assets", 2, "reference", to="bee"))
+    assert (task.story, task.description, task.tags) == ("Once", "About", ["a", "b", "c"])
     assert [str(asset) for asset in task.assets.all()] == ["bee", "hive", "comb"]
     assert task.assets.get(key="comb").reference.key == "bee"
     first, second = task.clips.all()
-    assert (str(first), first.layout, second.layout) == ("Clip 1", "composite", "split")
+    assert (first.narration, second.sound_prompt, second.layout) == ("Words of the first", "Buzz", "split")
     assert (first.character.key, first.environment.key) == ("bee", "hive")
 
 
-def test_land_keeps_the_creators_title():
-    assert landed(plan(), title="My own").title == "My own"
+def test_land_waits_until_the_steps_fit_together():
+    assert not landed(narration={"narration": ["Only one"]}).clips.exists()
 
 
-def test_land_again_replaces_the_rows():
-    task = make_task(Status.GENERATING_ASSETS)
-    make_plan(task, clips=5, assets=7)
-    planning.land(make_take(task, "plan", result=plan()))
-    assert (task.clips.count(), task.assets.count()) == (2, 3)
+def test_nothing_is_drawn_before_the_plan_is_whole():
+    task = landed()
+    task.takes.filter(kind="plan", position=6).update(selected=False)
+    assert not any(need.recipe for need in recipes.needs(task, STAGE["assets"]) if need.piece.kind == "image")
 
 
-def test_plan_of_a_channel_asks_for_its_numbers():
-    task = make_task(Status.GENERATING_ASSETS, channel=make_channel(clips_per_video=7, assets_per_video=9, style="Ink"))
-    (need,) = recipes.needs(task, STAGE["assets"])
-    facts = need.recipe.as_json()["facts"]
-    assert (facts["clips"], facts["assets"], facts["style"]) == (7, 9, "Ink")
+# ---------------------------------------------------------------- looked at and rewritten
+
+
+def at_plan_stop(**words: Any) -> Task:
+    task = landed(channel={"gates": ["plan"]}, **words)
+    flow.advance_by_id(task.pk)
+    return fresh(task)
+
+
+def test_plan_gate_stops_before_images_and_a_yes_draws_them(at_once):
+    task = at_plan_stop()
+    assert (task.status, task.takes.filter(kind="image").count()) == (Status.ASSETS_READY, 0)
+    assert review.read(task).commitment.names.startswith("Assets")
+    decisions.approve(task, by="Ada")
+    flow.start_waiting(task.channel_id)
+    assert fresh(task).status == Status.GENERATING_ASSETS
+    assert task.takes.filter(kind="image").count() == 3
+
+
+def test_rewrite_changes_rows_and_voids_the_yes():
+    task = at_plan_stop()
+    before = recipes.plan_hash(task)
+    decisions.rewrite(task, NUMBER["narration"], "narration:\n- New words\n- And more", by="Ada")
+    assert [clip.narration for clip in task.clips.all()] == ["New words", "And more"]
+    assert recipes.plan_hash(task) != before
+    assert task.changes.last().by == "Ada"
+
+
+@pytest.mark.parametrize("text", ["narration: [one]", "- x", "a: &a [x]\nb: *a", "{", "narration: 2026-01-01"])
+def test_rewrite_refuses_what_makes_no_plan_in_words(text):
+    task = at_plan_stop()
+    with pytest.raises(DecisionError):
+        decisions.rewrite(task, NUMBER["narration"], text, by="Ada")
+    assert task.clips.first().narration == "Words of the first"
+
+
+def test_page_shows_findings_and_rewrites(operator_client: Client):
+    task = at_plan_stop(narration={"narration": ["word " * 40, "Words"]})
+    page = operator_client.get(review_of(task)).content.decode()
+    assert "about 16 s of speech" in page
+    words = {"seen": review.seen(task), "verb": "rewrite", "step": 5, "text": "narration: [Short, Words]"}
+    operator_client.post(review_of(task), words)
+    assert not [finding for finding in fresh(task).findings if "speech" in finding["message"]]
+
+
+def test_lint_names_order_risk_and_what_no_clip_uses():
+    shots = {"clips": [SHOT | {"motion_prompt": "Camera pans; it flies"}, SHOT | {"motion_prompt": "Blood drips"}]}
+    found = {(finding["where"], finding["message"].split(":")[0]) for finding in landed(shots=shots).findings}
+    assert ("clip 1, motion", "names the camera before the action") in found
+    assert ("clip 2, motion", "names no camera move") in found
+    assert ("clip 2, motion", "moderation may refuse it for") in found
+    assert ("image comb", "no clip uses it, and it is paid all the same") in found
+
+
+def test_sameness_of_a_sisters_video_stops_and_a_yes_overrules(settings: Settings, at_once):
+    settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": settings.OWN_ADDRESSES["GEMINI_BASE_URL"]}
+    landed()
+    landed(channel={"family": "others"})
+    task = landed()
+    (finding,) = [finding for finding in task.findings if finding["stops"]]
+    assert "narration 100%" in finding["message"]
+    flow.advance_by_id(task.pk)
+    assert fresh(task).status == Status.ASSETS_READY
+    decisions.approve(task, by="Ada")
+    assert "overruling" in task.changes.last().reason
+    assert not landed(channel={"most_similarity": 0}).findings

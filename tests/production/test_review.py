@@ -304,4 +304,4 @@ def test_progress_begins_with_the_plan(operator_client: Client) -> None:
     task = walk(make_task(), Status.GENERATING_ASSETS)
     make_take(task, "plan", state=Take.State.WAITING)
     url = reverse("admin:production_task_progress", args=[task.pk])
-    assert operator_client.get(url).json()["text"] == "plan"
+    assert operator_client.get(url).json()["text"] == "plan 0/6"

@@ -1,0 +1,70 @@
+"""The sameness guard: how much a plan's title, narration and prompts are like those of recent videos of this channel
+and its sisters, by the trigrams that two texts share (pg_trgm).
+
+A platform that pays for originality takes a channel's films as one when they read as one; so does the audience.
+"""
+
+from collections.abc import Iterator
+
+from django.db import connection
+
+from production import providers
+from production.lint import Finding
+from production.models import Task
+
+RECENT = 100  # videos that a plan is held against, the youngest first
+CLOSEST = 3  # that are named
+
+SIMILAR = """
+WITH recent AS (
+    SELECT task.id, task.title, channel.name AS channel
+    FROM production_task AS task JOIN channels_channel AS channel ON channel.id = task.channel_id
+    WHERE channel.family = %(family)s AND task.id <> %(task)s AND task.story <> ''
+    ORDER BY task.created DESC LIMIT %(recent)s
+), words AS (
+    SELECT recent.*,
+        (SELECT string_agg(clip.narration, ' ' ORDER BY clip.number)
+         FROM production_clip AS clip WHERE clip.task_id = recent.id) AS narration,
+        (SELECT string_agg(asset.prompt, ' ' ORDER BY asset.number)
+         FROM production_asset AS asset WHERE asset.task_id = recent.id) AS prompts
+    FROM recent
+), likeness AS (
+    SELECT id, title, channel,
+        similarity(title, %(title)s) AS "title's",
+        similarity(coalesce(narration, ''), %(narration)s) AS "narration's",
+        similarity(coalesce(prompts, ''), %(prompts)s) AS "prompts'"
+    FROM words
+)
+SELECT title, channel, "title's", "narration's", "prompts'" FROM likeness
+WHERE greatest("title's", "narration's", "prompts'") >= %(limit)s
+ORDER BY greatest("title's", "narration's", "prompts'") DESC, id LIMIT %(closest)s
+"""
+
+
+def look(task: Task) -> Iterator[Finding]:
+    """The recent videos that the plan is too much like. Plans of a stand-in, which all come from one small stock of
+    sentences, are told but hold nothing up."""
+    limit = task.channel.most_similarity
+    if not limit:
+        return
+    values: dict[str, str | int | float] = {
+        "family": task.channel.family,
+        "task": task.pk,
+        "recent": RECENT,
+        "closest": CLOSEST,
+        "limit": float(limit),
+        "title": task.title,
+        "narration": " ".join(task.clips.values_list("narration", flat=True)),
+        "prompts": " ".join(task.assets.values_list("prompt", flat=True)),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(SIMILAR, values)
+        found = cursor.fetchall()
+    for title, channel, *likeness in found:
+        told = [
+            f"{name} {share:.0%}"
+            for name, share in zip(("title", "narration", "image prompts"), likeness, strict=True)
+            if share >= limit
+        ]
+        message = f"is like “{title}” of {channel}: {', '.join(told)} the same"
+        yield Finding("plan", message, stops=not providers.lane_is_simulated("planning"))
