@@ -236,7 +236,7 @@ TEXT_WRITER = env.str("TEXT_WRITER", default="production.gemini.ask")
 PROMPTS_DIR = Path(env.str("PROMPTS_DIR", default=str(BASE_DIR / "prompts")))
 # USD for a million tokens of the text model: read, written.
 TEXT_USD_PER_MILLION = tuple(
-    env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.30"), Decimal("2.50")])
+    env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.50"), Decimal("3.00")])
 )
 
 # ---------------------------------------------------------------- logs
