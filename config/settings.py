@@ -210,6 +210,14 @@ ALERT_EMAIL = env.list("ALERT_EMAIL", default=[])
 globals().update(env.email_url("EMAIL_URL", default="dummymail://"))
 EMAIL_TIMEOUT = 10
 
+# Where channels with the storage S3 put what their Notion rows show. An address is signed for a week at most.
+S3_BUCKET = env.str("S3_BUCKET", default="")
+S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", default="")
+S3_REGION = env.str("S3_REGION", default="auto")
+S3_ACCESS_KEY_ID = env.str("S3_ACCESS_KEY_ID", default="")
+S3_SECRET_ACCESS_KEY = env.str("S3_SECRET_ACCESS_KEY", default="")
+S3_LINK = dt.timedelta(days=min(max(env.int("S3_LINK_DAYS", default=7), 2), 7))
+
 # Each vendor's own address. Whatever came from another one is marked as simulated and never published for real.
 OWN_ADDRESSES = {name: address for vendor in VENDORS for name, address in vendor.addresses.items()}
 ADDRESSES = {name: env.str(name, default=own) for name, own in OWN_ADDRESSES.items()}
