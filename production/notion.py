@@ -143,19 +143,20 @@ def create(data_source_id: str, *, title: str, topic: str, channel: str, status:
         raise  # it was not asked, or refused unread
     except Trouble as trouble:
         found = (
-            find(data_source_id, title, since=began) if trouble.kind == Kind.TRANSIENT else []
+            find(data_source_id, title, channel, since=began) if trouble.kind == Kind.TRANSIENT else []
         )  # no answer, or a server's trouble
         if not found:
             raise
         return found[-1]
 
 
-def find(data_source_id: str, title: str, *, since: dt.datetime) -> list[str]:
-    """Ids of the rows of that title that we have added since then, the oldest first; a row's time is cut to the minute.
-    Errors: NotHereError, Trouble."""
+def find(data_source_id: str, title: str, channel: str, *, since: dt.datetime) -> list[str]:
+    """Ids of the channel's rows of that title that we have added since then, the oldest first; a row's time is cut to
+    the minute. Errors: NotHereError, Trouble."""
     minute = since.replace(second=0, microsecond=0).isoformat()
     added = {"timestamp": "created_time", "created_time": {"on_or_after": minute}}
-    criterion = {"and": [{"property": "Title", "title": {"equals": title}}, added]}
+    named = {"property": "Title", "title": {"equals": title}}
+    criterion = {"and": [named, {"property": "Channel", "select": {"equals": channel}}, added]}
     sorts = [{"timestamp": "created_time", "direction": "ascending"}]
     with asking(f"Notion board {data_source_id}") as notion:
         found = cast("dict[str, Any]", notion.data_sources.query(data_source_id, filter=criterion, sorts=sorts))
