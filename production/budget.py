@@ -18,6 +18,7 @@ from production.models import Provider, Window
 log = structlog.get_logger(__name__)
 NOTION = "notion"
 LOOK_AGAIN = 60.0  # seconds at a budget that a person has paused or set to nothing
+UNLIMITED = 1000  # as good as that: nobody rings for more at once
 UNSAID = 15.0  # seconds a vendor that is overloaded gets, where it names no time
 
 
@@ -53,12 +54,22 @@ def spend(use: Use, lane: str = NOTION) -> None:
             return
         span = dt.timedelta(seconds=provider.rate_seconds)
         recent = _within(window.requests, span, now)
-        most = max(provider.rate_calls * use.value // 100, 1)
+        most = _most(provider.rate_calls, use)
         if len(recent) >= most:
             free = recent[len(recent) - most] + span - now  # when so many have left the window that one fits
             raise OverBudgetError(f"The budget of {lane} is used up", max(free.total_seconds(), 0.1))
         window.requests = [*recent, now]
         window.save(update_fields=["requests"])
+
+
+def room(use: Use, lane: str = NOTION) -> int:
+    """How many requests of this use would be let through now."""
+    now, provider = timezone.now(), Provider.objects.get(pk=lane)
+    if provider.paused or (provider.closed_until and provider.closed_until > now):
+        return 0
+    if not provider.rate_calls:
+        return UNLIMITED
+    return max(_most(provider.rate_calls, use) - len(used(provider, now)), 0)
 
 
 def used(lane: Provider, now: dt.datetime) -> list[dt.datetime]:
@@ -79,6 +90,10 @@ def stop(reason: str, lane: str = NOTION) -> None:
     """The vendor has shut us out: asking again would make it worse. A person finds out why and ends the pause."""
     Provider.objects.filter(pk=lane, paused=False).update(paused=True, pause_reason=reason[:200])
     log.error("budget_lane_stopped", lane=lane, reason=reason)
+
+
+def _most(calls: int, use: Use) -> int:
+    return max(calls * use.value // 100, 1)
 
 
 def _refuse_where_closed(lane: Provider, now: dt.datetime) -> None:

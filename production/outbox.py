@@ -7,13 +7,14 @@ it may use only what statuses leave of the budget.
 
 import datetime as dt
 from decimal import Decimal
+from typing import TypedDict
 
 import structlog
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from production import alerts, notion
+from production import alerts, budget, notion
 from production.budget import OverBudgetError, Use
 from production.errors import LASTING, NotHereError, Trouble
 from production.models import LedgerEntry, Sharing, StatusChange, Take, Task
@@ -30,12 +31,22 @@ UNHEARD = dt.timedelta(hours=1)  # after which operators hear that Notion does n
 CAUSE = "notion"
 
 
+class HowFar(TypedDict):
+    """What changes while a stage runs."""
+
+    cost: Decimal
+    progress: str
+    retry: str
+
+
 def due() -> list[int]:
-    """Statuses before progress, who has waited longest before others."""
+    """Statuses before progress, who has waited longest before others; no more than the budget has room for, or those
+    whose turn it is not would only keep workers busy."""
     now = timezone.now()
-    statuses = _ids(Task.objects.filter(_free(now), tell_at__lte=now).order_by("tell_at"), MOST)
+    waiting = Task.objects.filter(_free(now), tell_at__lte=now).order_by("tell_at")
+    statuses = _ids(waiting, min(MOST, budget.room(Use.STATUS)))
     shows = Task.objects.filter(_free(now), tell_at=None, show_at__lte=now).order_by("show_at")
-    return statuses + _ids(shows, MOST - len(statuses))
+    return statuses + _ids(shows, min(MOST, budget.room(Use.PROGRESS) - len(statuses)))
 
 
 def tell(task_id: int) -> None:
@@ -44,8 +55,11 @@ def tell(task_id: int) -> None:
     if not _begin(task_id):
         return
     task = Task.objects.select_related("channel").get(pk=task_id)
+    if task.tell_at is None:
+        _show(task)
+        return
     try:
-        notion.write(task.page_id, present_state(task), Use.STATUS if task.tell_at else Use.PROGRESS)
+        notion.write(task.page_id, present_state(task))
     except NotHereError as gone:
         log.warning("outbox_write_dropped", task=task.pk, channel=task.channel.slug, reason=gone.message)
         _told(task)
@@ -59,18 +73,32 @@ def tell(task_id: int) -> None:
         _share(task)
 
 
+def _show(task: Task) -> None:
+    """Only how far it is: the status in the row may be a person's by now. In vain: with its next turn or a status."""
+    later = None
+    try:
+        notion.write(task.page_id, notion.Row(**how_far(task)), Use.PROGRESS)
+    except OverBudgetError as over:
+        later = timezone.now() + dt.timedelta(seconds=over.retry_after or 0)
+    except Trouble as trouble:
+        log.warning("outbox_progress_dropped", task=task.pk, channel=task.channel.slug, reason=trouble.message)
+    _mine(task).update(telling_until=None, show_at=Coalesce("show_at", Value(later, DateTimeField())))
+
+
 def present_state(task: Task) -> notion.Row:
     priority = task.get_priority_display()
     return notion.Row(
         status=Status(task.status).label,
         error_log=error_log(task),
         url=task.youtube_url or None,
-        cost=cost(task),
-        progress=str(progress_of([task]).get(task.pk, "")),
-        retry=retry(task),
         # A creator's own word stays: only what has changed here since is written.
         priority=priority if task.told_priority not in ("", priority) else None,
+        **how_far(task),
     )
+
+
+def how_far(task: Task) -> HowFar:
+    return {"cost": cost(task), "progress": str(progress_of([task]).get(task.pk, "")), "retry": retry(task)}
 
 
 def retry(task: Task) -> str:
@@ -96,7 +124,7 @@ def _line(change: StatusChange) -> str:
 
 
 def _ids(tasks: QuerySet[Task], most: int) -> list[int]:
-    return list(tasks.values_list("pk", flat=True)[:most])
+    return list(tasks.values_list("pk", flat=True)[: max(most, 0)])
 
 
 def _begin(task_id: int) -> bool:
@@ -129,9 +157,6 @@ def _told(task: Task) -> None:
 def _later(task: Task, trouble: Trouble, pause: dt.timedelta, *, failed: bool) -> None:
     """At another time. A status that Notion has not heard for an hour is said to operators."""
     now = timezone.now()
-    if task.tell_at is None:
-        _mine(task).update(show_at=now + pause, telling_until=None)
-        return
     _mine(task).update(
         tell_at=now + pause,
         telling_until=None,

@@ -16,7 +16,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from channels_app.models import Storage
-from production import alerts, notion, shelves, workspace
+from production import alerts, budget, notion, shelves, workspace
 from production.budget import OverBudgetError, Use
 from production.errors import NotHereError, Trouble
 from production.models import NotionBoard, SharedFile, Sharing, Take, Task
@@ -37,10 +37,10 @@ MOST = 5  # tasks begun with one round of the sweep
 
 
 def due() -> list[int]:
+    """Who has waited longest; none where the budget has no room for files."""
     now = timezone.now()
-    return list(
-        Sharing.objects.filter(_free(now), due_at__lte=now).order_by("due_at").values_list("pk", flat=True)[:MOST]
-    )
+    waiting = Sharing.objects.filter(_free(now), due_at__lte=now).order_by("due_at")
+    return list(waiting.values_list("pk", flat=True)[:MOST]) if budget.room(Use.FILES) else []
 
 
 def share(task_id: int) -> None:

@@ -176,6 +176,28 @@ def test_progress_is_shown_in_its_own_time(vendors, page, settings: Settings):
     outbox.tell(task.pk)
     assert (writes(vendors), vendors.page(page)["properties"]["Progress"]) == (before + 1, "clip 1/2")
     assert fresh(task).show_at is None
+    assert outbox.due() == []
+
+
+def test_progress_leaves_the_status_to_people(vendors, page):
+    task = make_production(Status.GENERATING_VIDEO, page_id=page)
+    vendors.edit_page(page, {"Status": "Draft"})  # and nobody has read it yet
+    Task.objects.update(tell_at=None, show_at=timezone.now())
+    outbox.tell(task.pk)
+    found = vendors.page(page)["properties"]
+    assert (found["Status"], found["Progress"]) == ("Draft", "clip 0/2")
+
+
+def test_progress_that_is_not_heard_waits_for_its_next_turn(vendors, page):
+    task = make_production(Status.GENERATING_VIDEO, page_id=page)
+    Task.objects.update(tell_at=None, show_at=timezone.now())
+    vendors.plan_fault("notion", "drop", "pages.update")
+    outbox.tell(task.pk)
+    assert (fresh(task).telling_until, outbox.due(), fresh(task).unheard_since) == (None, [], None)
+    lifecycle.show(task)
+    Task.objects.update(show_at=timezone.now())
+    outbox.tell(task.pk)
+    assert vendors.page(page)["properties"]["Progress"] == "clip 0/2"
 
 
 def test_progress_gives_way_to_statuses(vendors, page):
@@ -194,6 +216,19 @@ def test_progress_gives_way_to_statuses(vendors, page):
     outbox.tell(shown.pk)
     assert vendors.page(page)["properties"]["Cost"] == 0
     assert fresh(shown).show_at is None, "a status says it too"
+
+
+def test_due_asks_for_no_more_than_there_is_room():
+    """A hundred that wait for a budget must not keep the workers busy with being refused."""
+    tasks = [make_task(Status.QUEUED) for _ in range(5)]
+    Provider.objects.filter(pk=budget.NOTION).update(rate_calls=4)
+    assert outbox.due() == [task.pk for task in tasks[:3]]
+    budget.spend(budget.Use.READ)
+    assert outbox.due() == [task.pk for task in tasks[:2]]
+    Provider.objects.filter(pk=budget.NOTION).update(closed_until=timezone.now() + dt.timedelta(minutes=1))
+    assert outbox.due() == []
+    Provider.objects.filter(pk=budget.NOTION).update(closed_until=None, rate_calls=None)
+    assert len(outbox.due()) == 5
 
 
 def test_due_tells_statuses_first():
