@@ -169,15 +169,20 @@ class _Notion:
         """Send the take's file, from where it was; one that nobody attached in time is begun anew."""
         file, path = _file(take, self.place), workspace.file_of(take)
         late = file.sent and not file.attached and file.sent < timezone.now() - UNATTACHED
-        if (file.sent and not late) or self._is_left_out(file, path):
+        if file.sent and not late:
             return
         upload = shelves.look(file.ref) if file.ref else None
+        if upload and upload.status == "uploaded":
+            _keep(file, sent=timezone.now(), left_out="")
+            return
+        if why := _why_left_out(path, self._limit):
+            _keep(file, left_out=why, sent=None)
+            return
         if upload is None or not upload.is_usable:
             _keep(file, ref=shelves.begin(_name(take), path.stat().st_size), sent=None)
             upload = shelves.Upload("pending", 0)
-        if upload.status == "pending":
-            shelves.send(file.ref, path, _name(take), sent=upload.sent, beat=self._beat)
-        _keep(file, sent=timezone.now())
+        shelves.send(file.ref, path, _name(take), sent=upload.sent, beat=self._beat)
+        _keep(file, sent=timezone.now(), left_out="")
         self._beat()
 
     def is_to_be_shown(self, file: SharedFile) -> bool:
@@ -192,12 +197,6 @@ class _Notion:
 
     def look_again(self) -> dt.datetime | None:
         return None
-
-    def _is_left_out(self, file: SharedFile, path: Path) -> bool:
-        why = _why_left_out(path, self._limit)
-        if why != file.left_out:
-            _keep(file, left_out=why)
-        return bool(why)
 
     def _beat(self) -> None:
         Sharing.objects.filter(pk=self._sharing.pk).update(lease_until=timezone.now() + LEASE)

@@ -41,8 +41,8 @@ class Upload:
 
     @property
     def is_usable(self) -> bool:
-        """Not expired (nobody attached it within an hour) and not failed."""
-        return self.status in ("pending", "uploaded")
+        """Bytes may be sent to it: it has neither expired (nobody attached it within an hour) nor failed."""
+        return self.status == "pending"
 
 
 def most_bytes() -> int | None:

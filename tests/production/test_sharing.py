@@ -237,6 +237,17 @@ def test_files_whose_workspace_is_gone_are_left_out(vendors: SandboxClient, page
     assert {file.left_out for file in SharedFile.objects.all()} == {"its file is not there any more"}
 
 
+def test_files_that_notion_has_are_shown_again_without_their_workspace(vendors: SandboxClient, page: str):
+    task = made(page)
+    sharing.share(task.pk)
+    workspace.remove(task)
+    SharedFile.objects.update(attached=None, sent=timezone.now() - 2 * sharing.UNATTACHED)
+    notion.write(page, notion.Row(files=[]))
+    again(task)
+    assert len(names(page)) == 3
+    assert {file.left_out for file in SharedFile.objects.all()} == {""}
+
+
 # ---------------------------------------------------------------- linked
 
 
