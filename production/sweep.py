@@ -122,14 +122,18 @@ def _watch_disk() -> None:
 
 
 def _watch_budget() -> None:
-    """Nobody asks a vendor that has shut us out; a person has to know."""
-    stopped = Provider.objects.filter(pk=budget.NOTION, paused=True, pause_reason__startswith=BLOCKED).first()
-    cause = f"{BLOCKED}:{budget.NOTION}"
-    if stopped:
-        message = f"Nothing is sent to Notion any more. {stopped.pause_reason} (admin › Lanes › {stopped})"
-        alerts.raise_alarm(message, cause=cause)
+    """Nobody asks a vendor that has shut us out, or wants silence for long: a person has to know."""
+    lane, now = Provider.objects.get(pk=budget.NOTION), timezone.now()
+    words, where = "Nothing is sent to Notion any more", f"(admin › Lanes › {lane})"
+    if lane.paused and lane.pause_reason.startswith(BLOCKED):
+        alerts.raise_alarm(f"{words}. {lane.pause_reason} {where}", cause=f"{BLOCKED}:{lane}")
     else:
-        alerts.resume(cause, "Resumed: Notion is written to again")
+        alerts.resume(f"{BLOCKED}:{lane}", "Resumed: Notion is written to again")
+    if lane.closed_until and lane.closed_until > now + outbox.UNHEARD:
+        until = f"{lane.closed_until:%Y-%m-%d %H:%M} UTC"
+        alerts.raise_alarm(f"{words} until {until}: {lane.closed_reason} {where}", cause=f"closed:{lane}")
+    elif not lane.closed_until or lane.closed_until <= now:
+        alerts.resume(f"closed:{lane}", "Resumed: Notion is written to again")
 
 
 def _ring_again() -> None:

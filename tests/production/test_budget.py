@@ -195,6 +195,19 @@ def test_a_blocked_connection_is_not_used_until_a_person_says_so(vendors: Sandbo
     assert fresh(alert).closed
 
 
+def test_a_long_silence_is_said_once_and_its_end_too(vendors: SandboxClient, page: str, do):
+    vendors.plan_fault("notion", "quota", seconds=5000)
+    with pytest.raises(OverBudgetError):
+        notion.fetch(page)
+    for _ in range(2):
+        do(sweep.tick)
+    (alert,) = Alert.objects.all()
+    assert alert.message.startswith("Nothing is sent to Notion any more until 2")
+    notion_lane(closed_until=timezone.now())
+    do(sweep.tick)
+    assert fresh(alert).closed
+
+
 def test_write_to_a_deleted_row_is_no_failure(vendors: SandboxClient, page: str):
     with notion.asking("it") as api:
         api.pages.update(page, in_trash=True)
