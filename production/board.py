@@ -106,7 +106,7 @@ def _findings(ids: Mapping[str, str], found: Json, channels: list[str]) -> Itera
             yield Finding(f"“{wanted.name}” ({KINDS[wanted.kind]}) is missing.", {wanted.name: wanted.config(channels)})
             continue
         if known["name"] != wanted.name:
-            renamed = {known["id"]: {"name": wanted.name}}
+            renamed = {known["name"]: {"name": wanted.name}}
             yield Finding(f"“{wanted.name}” is called “{known['name']}”: we find columns by their names.", renamed)
         yield from _look_at(wanted, known, channels)
 
@@ -144,7 +144,9 @@ def _look_at_options(wanted: Property, known: Json, channels: list[str]) -> Iter
     if new := [option for option in options if option["name"] not in there]:
         kept = [{"id": option["id"], "name": option["name"]} for option in known["select"]["options"]]
         names = ", ".join(option["name"] for option in new)
-        yield Finding(f"“{wanted.name}” lacks the options {names}.", {known["id"]: {"select": {"options": kept + new}}})
+        yield Finding(
+            f"“{wanted.name}” lacks the options {names}.", {known["name"]: {"select": {"options": kept + new}}}
+        )
     strange = [name for name in there if name not in {option["name"] for option in options}]
     if strange and wanted.name == "Channel":
         words = f"“Channel” has options that no channel here is called: {', '.join(strange)}."
