@@ -117,6 +117,7 @@ class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
                     "description_template",
                     "tags",
                     ("made_for_kids", "synthetic_media"),
+                    "storage",
                 )
             },
         ),

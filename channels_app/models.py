@@ -31,6 +31,14 @@ class Privacy(models.TextChoices):
     PUBLIC = "public", "Public"
 
 
+class Storage(models.TextChoices):
+    """Where a creator finds a video's pictures and film from its Notion row (FR12)."""
+
+    NONE = "", "Nowhere: they are in the admin"
+    NOTION = "notion", "Attached to the Notion row"
+    S3 = "s3", "R2 or S3, with signed addresses in the row"
+
+
 def _branding(validator: Callable[[FieldFile], None], help_text: str) -> models.FileField:
     """A file of the channel that may be missing."""
     return models.FileField(
@@ -103,6 +111,14 @@ class Channel(models.Model):
     )
     captions = models.BooleanField(default=True, help_text="Written with every film and sent to YouTube.")
     thumbnail = models.BooleanField(default=True, help_text="The film's strongest frame, sent to YouTube.")
+    storage = models.CharField(
+        max_length=6,
+        choices=Storage.choices,
+        default=Storage.NONE,
+        blank=True,
+        help_text="Where images, composites and film are shown besides. A token S3_BUCKET and the like gives the "
+        "channel a place of its own.",
+    )
     privacy = models.CharField(max_length=10, choices=Privacy.choices, default=Privacy.PRIVATE)
     category_id = models.PositiveSmallIntegerField(default=27, help_text="YouTube category; 27 is Education.")
     description_template = models.TextField(

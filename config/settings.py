@@ -192,6 +192,7 @@ RETRY_MINUTES = tuple(env.list("RETRY_MINUTES", cast=float, default=[1, 5, 15, 6
 BATCH = env.int("BATCH", default=16)
 UNDO = seconds("UNDO_SECONDS", default=10)
 ALERT_GATHER = seconds("ALERT_GATHER_SECONDS", default=10)
+SHOW_EVERY = seconds("SHOW_SECONDS", default=30)
 
 # ---------------------------------------------------------------- vendors
 NOTION_API_KEY = env.str("NOTION_API_KEY", default="")
@@ -208,6 +209,14 @@ DISCORD_WEBHOOK_URL = env.str("DISCORD_WEBHOOK_URL", default="")
 ALERT_EMAIL = env.list("ALERT_EMAIL", default=[])
 globals().update(env.email_url("EMAIL_URL", default="dummymail://"))
 EMAIL_TIMEOUT = 10
+
+# Where channels with the storage S3 put what their Notion rows show. An address is signed for a week at most.
+S3_BUCKET = env.str("S3_BUCKET", default="")
+S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", default="")
+S3_REGION = env.str("S3_REGION", default="auto")
+S3_ACCESS_KEY_ID = env.str("S3_ACCESS_KEY_ID", default="")
+S3_SECRET_ACCESS_KEY = env.str("S3_SECRET_ACCESS_KEY", default="")
+S3_LINK = dt.timedelta(days=min(max(env.int("S3_LINK_DAYS", default=7), 2), 7))
 
 # Each vendor's own address. Whatever came from another one is marked as simulated and never published for real.
 OWN_ADDRESSES = {name: address for vendor in VENDORS for name, address in vendor.addresses.items()}

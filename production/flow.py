@@ -277,6 +277,7 @@ def _settle_done(task: Task, take: Take, outcome: Outcome) -> None:
     )
     ledger.settle(take, outcome.usd)
     make_count(task, take)
+    lifecycle.show(task)
 
 
 def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from production import alerts, attempts, broker, dispatch, flow, intake, ledger, outbox, takes
+from production import alerts, attempts, board, broker, dispatch, flow, intake, ledger, outbox, sharing, takes
 from production.attempts import Outcome
 from production.errors import LASTING, Kind, StaleError, Trouble
 from production.models import Take
@@ -69,6 +69,14 @@ def take_in(event_id: int) -> None:
 
 def tell(task_id: int) -> None:
     outbox.tell(task_id)
+
+
+def tell_board(board_id: int) -> None:
+    board.tell_channels(board_id)
+
+
+def share(task_id: int) -> None:
+    sharing.share(task_id)
 
 
 def deliver(delivery_id: int) -> None:

@@ -14,7 +14,7 @@ from unfold.forms import BaseDialogForm
 from production import intake
 from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, moment, pill, task_link
 from production.errors import Trouble
-from production.models import NotionBoard, NotionEvent, Task
+from production.models import NotionBoard, NotionEvent, SharedFile, Task
 
 TONES = {NotionEvent.State.DONE: "done", NotionEvent.State.FAILED: "error", NotionEvent.State.PENDING: "working"}
 
@@ -99,3 +99,23 @@ class NotionEventAdmin(LookOnlyAdmin):
     @admin.display(description="State", ordering="state")
     def fate(self, event: NotionEvent) -> SafeString:
         return pill(TONES.get(NotionEvent.State(event.state), "idle"), event.get_state_display())
+
+
+@admin.register(SharedFile)
+class SharedFileAdmin(LookOnlyAdmin):
+    list_display = ("of", "take", "place", "fate", "attached_", "left_out")
+    list_filter = ("place",)
+    list_select_related = ("take__task",)
+    search_fields = ("take__task__title",)
+
+    attached_ = moment("attached", "Attached")
+
+    @admin.display(description="Task", ordering="take__task")
+    def of(self, file: SharedFile) -> SafeString:
+        return task_link(file.take.task)
+
+    @admin.display(description="State")
+    def fate(self, file: SharedFile) -> SafeString:
+        if file.left_out:
+            return pill("you", "Left out")
+        return pill("done", "In its row") if file.attached else pill("working", "On its way")

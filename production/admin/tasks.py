@@ -19,7 +19,7 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from production import asking, explain, review
+from production import asking, explain, lifecycle, review
 from production.admin import decide
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
@@ -182,6 +182,8 @@ class TaskAdmin(HouseAdmin):
     def save_model(self, request: HttpRequest, obj: Task, form: TaskForm, change: bool) -> None:  # noqa: FBT001
         """Only what was edited: the status may have moved while the form was open."""
         obj.save(update_fields=form.changed_data)
+        if "priority" in form.changed_data:
+            lifecycle.tell_again(obj)
 
     @action(  # type: ignore[untyped-decorator]
         description="Open review", icon="play_circle", url_path="open-review"

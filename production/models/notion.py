@@ -1,5 +1,6 @@
 """The Notion side: the board, its webhook secret, and every event as it came in."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -21,7 +22,21 @@ class NotionBoard(models.Model):
     """
 
     name = models.CharField(max_length=100, default="Videos")
+    database_id = models.CharField(max_length=36, blank=True, editable=False)
     data_source_id = models.CharField(max_length=36, blank=True)
+    # What the last look at it has shown.
+    property_ids = models.JSONField(
+        default=dict, editable=False, help_text="By our names: a property keeps its id when somebody renames it."
+    )
+    status_kind = models.CharField(
+        max_length=6, choices=[(kind, kind) for kind in ("select", "status")], default="select", editable=False
+    )
+    file_limit = models.PositiveBigIntegerField(null=True, editable=False, help_text="Bytes a file of the workspace.")
+    file_limit_read = models.DateTimeField(null=True, editable=False)
+    # Its Channel options: which ones it has been given, when they are looked at next, how often that has failed.
+    channels_told = ArrayField(models.CharField(max_length=100), default=list, editable=False)
+    tell_at = models.DateTimeField(null=True, editable=False)
+    tell_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     pending_token = SecretTextField(null=True, blank=True, editable=False)
     active_token = SecretTextField(null=True, blank=True, editable=False)
     activated = models.DateTimeField(null=True, editable=False)

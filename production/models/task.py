@@ -49,6 +49,15 @@ class Task(models.Model):
     tell_at = models.DateTimeField(null=True, editable=False)
     telling_until = models.DateTimeField(null=True, editable=False)
     tell_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    unheard_since = models.DateTimeField(
+        null=True, editable=False, help_text="Since when Notion could not be told. Empty: the last try was heard."
+    )
+    show_at = models.DateTimeField(
+        null=True, editable=False, help_text="When Notion is told how far it is; a change of status says it too."
+    )
+    told_priority = models.CharField(
+        max_length=10, blank=True, editable=False, help_text="As Notion knows it: the creator's own word stays."
+    )
     stuck_since = models.DateTimeField(
         null=True, editable=False, help_text="It takes three times as long as its stage usually does."
     )
@@ -70,6 +79,7 @@ class Task(models.Model):
             models.Index(fields=["status", "status_since"], name="task_by_status"),
             models.Index(fields=["created"], name="task_by_created"),
             models.Index(fields=["tell_at"], condition=Q(tell_at__isnull=False), name="task_to_tell"),
+            models.Index(fields=["show_at"], condition=Q(show_at__isnull=False), name="task_to_show"),
         ]
         triggers = [
             triggers.only_legal_moves(),

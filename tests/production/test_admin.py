@@ -16,7 +16,7 @@ from django_q.models import Failure
 from channels_app.models import Channel, Token
 from production import caps, review
 from production.admin import navigation
-from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Tally, Task
+from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, SharedFile, Take, Tally, Task
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
 from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
@@ -41,6 +41,7 @@ def busy_house() -> Channel:
     NotionBoard.objects.create(active_token=SECRETS[3], pending_token="pending-of-notion")
     Upload.objects.create(take=upload, task=task, film=film, size=film.size, privacy="private", session_uri=SECRETS[4])
     NotionEvent.objects.create(event_id="1", type="page.created")
+    SharedFile.objects.create(take=Take.objects.filter(kind="image").first(), place="notion", attached=timezone.now())
     Alert.objects.create(channel=channel, cause="c", message="It stopped").tasks.add(task)
     Heartbeat.objects.create(name="host:1", cluster="calls")
     Cap.objects.create(meter="channel_day", channel=channel, usd=50)

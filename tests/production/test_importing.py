@@ -151,6 +151,18 @@ def test_import_without_page_adds_a_row(folder: Path, vendors: SandboxClient):
     assert [row["properties"][name] for name in ("Title", "Channel", "Status")] == [task.title, channel.name, "Draft"]
 
 
+def test_import_that_was_broken_off_adds_no_second_row(folder: Path, vendors: SandboxClient):
+    put(folder, "assets/environments/frozen_lake.png")
+    channel, plan = make_channel(), documents.read(HALFMADE).plan
+    board = NotionBoard.objects.create(data_source_id=make_board(vendors, channel.name)).data_source_id
+    words = {"title": plan["title"], "topic": plan["story"], "status": "Draft"}
+    row = notion.create(board, channel=channel.name, **words)
+    vendors.create_page(board, {"Title": plan["title"], "Channel": channel.name})  # a person's own
+    task = imported(folder, channel=channel, page="")
+    assert task.page_id == row
+    assert len(vendors.pages(board)) == 2
+
+
 def test_import_for_a_row_takes_its_words(folder: Path, vendors: SandboxClient):
     put(folder, "assets/environments/frozen_lake.png")
     channel = make_channel()
