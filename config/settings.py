@@ -192,6 +192,7 @@ RETRY_MINUTES = tuple(env.list("RETRY_MINUTES", cast=float, default=[1, 5, 15, 6
 BATCH = env.int("BATCH", default=16)
 UNDO = seconds("UNDO_SECONDS", default=10)
 ALERT_GATHER = seconds("ALERT_GATHER_SECONDS", default=10)
+NOTION_POLL = seconds("NOTION_POLL_SECONDS", default=60)
 
 # ---------------------------------------------------------------- vendors
 NOTION_API_KEY = env.str("NOTION_API_KEY", default="")

@@ -3,6 +3,7 @@
 notion-client 3.1 (API version 2025-09-03). Its own retries are off: a sleeping retry would hold a worker.
 """
 
+import datetime as dt
 import hashlib
 import hmac
 import re
@@ -11,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import httpx
 from django.conf import settings
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
 from notion_client import Client
 from notion_client.errors import APIResponseError, HTTPResponseError, RequestTimeoutError
 
@@ -26,11 +29,14 @@ CHUNK = 2000  # characters a rich text element takes [Notion request limits]
 MOST_CHUNKS = 100  # elements an array takes
 SECONDS = 10  # for each of connecting, sending, waiting, reading: 40 s at most; leases on them are longer
 AGAIN = {409, 429, 500, 502, 503, 504, 529}  # 529 service_overload is like 429
+READ = ("Title", "Channel", "Topic", "Story Direction", "Status", "Priority", "Privacy", "Publish At")
+REPAIR = "renamed or deleted? Mend the board with manage.py notion_board repair"
 
 
 @dataclass(frozen=True)
 class Page:
-    """A row of the board as a person left it, each text bounded. `in_trash`: it is deleted."""
+    """A row of the board as a person left it, each text bounded. `in_trash`: it is deleted; `lacks`: names of READ that
+    its board does not have; `edited`: cut to the minute."""
 
     id: str
     title: str
@@ -42,6 +48,18 @@ class Page:
     privacy: str
     edited_by: str
     in_trash: bool
+    publish_at: dt.datetime | None = None
+    edited: dt.datetime | None = None
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Up to a hundred rows of a query. Not `complete`: there are more, and Notion will not give them."""
+
+    pages: list[Page]
+    following: str
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,42 @@ def fetch(page_id: str) -> Page:
         return _page(cast("dict[str, Any]", notion.pages.retrieve(page_id=page_id)))
 
 
+def changed(data_source_id: str, since: dt.datetime | None = None) -> Iterator[Batch]:
+    """The board's rows, who was edited first comes first; only those edited in the minute of `since` or later.
+
+    Errors: NotHereError, Trouble, with any of the batches.
+    """
+    following = ""
+    while True:
+        with _asking(f"Notion board {data_source_id}") as notion:
+            batch = _batch(notion.data_sources.query(data_source_id=data_source_id, **_query(since, following)))
+        yield batch
+        following = batch.following
+        if not following:
+            return
+
+
+def name_of(user_id: str) -> str:
+    """What people call a Notion user, or the id where that can't be had; empty for a bot."""
+    try:
+        return _name_of(user_id) if user_id else ""
+    except Trouble:
+        return user_id
+
+
+@lru_cache(maxsize=500)
+def _name_of(user_id: str) -> str:
+    """Errors: Trouble that passes."""
+    try:
+        with _asking(f"Notion user {user_id}") as notion:
+            user = cast("dict[str, Any]", notion.users.retrieve(user_id=user_id))
+    except Trouble as trouble:
+        if trouble.kind == Kind.TRANSIENT:
+            raise
+        return user_id  # the integration may not read users
+    return "" if user.get("type") == "bot" else str(storable(user.get("name") or user_id))[:100]
+
+
 def write(page_id: str, row: Row) -> None:
     """Update the row's properties. Errors: NotHereError, Trouble."""
     properties = _properties(row)
@@ -90,15 +144,28 @@ def write(page_id: str, row: Row) -> None:
 
 def create(data_source_id: str, *, title: str, topic: str, channel: str, status: str) -> str:
     """Add a row to the board; its page id. Errors: NotHereError, Trouble."""
-    properties = {
-        "Title": {"title": _chunks(title)},
-        "Topic": {"rich_text": _chunks(topic)},
-        "Channel": {"select": {"name": channel}},
-        "Status": {"select": {"name": status}},
-    }
+    properties = _filled({"Title": title, "Topic": topic, "Channel": channel, "Status": status})
     parent = {"type": "data_source_id", "data_source_id": data_source_id}
     with _asking(f"Notion board {data_source_id}") as notion:
         return str(cast("dict[str, Any]", notion.pages.create(parent=parent, properties=properties))["id"])
+
+
+def fill(page_id: str, words: dict[str, str]) -> None:
+    """Write what people fill in, by property name. Errors: NotHereError, Trouble."""
+    with _asking(f"Notion page {page_id}") as notion:
+        notion.pages.update(page_id=page_id, properties=_filled(words))
+
+
+def _filled(words: dict[str, str]) -> dict[str, Any]:
+    return {name: _value(name, value) for name, value in words.items()}
+
+
+def _value(name: str, value: str) -> dict[str, Any]:
+    if name in ("Title", "Topic"):
+        return {"title" if name == "Title" else "rich_text": _chunks(value)}
+    if name == "Publish At":
+        return {"date": {"start": value} if value else None}
+    return {"select": {"name": value} if value else None}
 
 
 def is_signed(body: bytes, signature: str, token: str) -> bool:
@@ -123,9 +190,9 @@ def _trouble(what: str, error: HTTPResponseError) -> Trouble:
     if error.status == 404:
         return NotHereError(f"{what} is not there: deleted, or not shared with the integration")
     kind = Kind.TRANSIENT if error.status in AGAIN else Kind.PERMANENT
-    return Trouble(
-        kind, f"{what}: {error} ({error.status})"[:500], retry_after=_pause(error.headers.get("Retry-After", ""))
-    )
+    remedy = f": {REPAIR}" if "is not a property that exists" in str(error) else ""
+    message = f"{what}: {str(error)[:300]} ({error.status}){remedy}"
+    return Trouble(kind, message, retry_after=_pause(error.headers.get("Retry-After", "")))
 
 
 def _pause(said: str) -> float | None:
@@ -146,7 +213,46 @@ def _page(page: dict[str, Any]) -> Page:
         privacy=_choice(properties.get("Privacy")),
         edited_by=str((page.get("last_edited_by") or {}).get("id", "")),
         in_trash=bool(page.get("in_trash") or page.get("archived")),
+        publish_at=_moment(properties.get("Publish At")),
+        edited=_time(page.get("last_edited_time")),
+        lacks=tuple(name for name in READ if name not in properties),
     )
+
+
+def _query(since: dt.datetime | None, following: str) -> dict[str, Any]:
+    edited = "last_edited_time"
+    asked: dict[str, Any] = {"page_size": 100, "sorts": [{"timestamp": edited, "direction": "ascending"}]}
+    if since:
+        asked["filter"] = {"timestamp": edited, edited: {"on_or_after": since.isoformat()}}
+    return asked | ({"start_cursor": following} if following else {})
+
+
+def _batch(said: Any) -> Batch:
+    rows = said.get("results") or []
+    following = said.get("next_cursor") if said.get("has_more") else None
+    status = said.get("request_status") or {}
+    return Batch(
+        pages=[_page(row) for row in rows if row.get("object") == "page" and row.get("id")],
+        following=str(following or ""),
+        complete=status.get("type") != "incomplete",
+    )
+
+
+def _time(value: Any) -> dt.datetime | None:
+    """A moment as Notion writes it; a day is its first moment in TIME_ZONE."""
+    try:
+        at = parse_datetime(value)
+        day = None if at else parse_date(value)
+    except (TypeError, ValueError):
+        return None
+    at = dt.datetime.combine(day, dt.time()) if day else at
+    return timezone.make_aware(at) if at and timezone.is_naive(at) else at
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    """The start of a date property."""
+    date = value.get("date") if isinstance(value, dict) else None
+    return _time(date.get("start")) if isinstance(date, dict) else None
 
 
 def _text(value: Any, most: int) -> str:

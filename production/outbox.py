@@ -5,6 +5,7 @@
 """
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 
 import structlog
@@ -27,21 +28,26 @@ def due() -> list[int]:
     return list(Task.objects.filter(_due(timezone.now())).order_by("tell_at").values_list("pk", flat=True)[:100])
 
 
-def tell(task_id: int) -> None:
-    """Write the task's present state to its row. A failed write is repeated after 1, 2, 4 min … 1 h, for ever."""
+def tell(task_id: int, *, first: Callable[[Task], None] | None = None) -> None:
+    """Write the task's present state to its row. A failed write is repeated after 1, 2, 4 min … 1 h, for ever.
+    `first` is called with the task before it is written, and may change it: a person's move goes before ours."""
     if not _begin(task_id):
         return
     task = Task.objects.select_related("channel").get(pk=task_id)
     try:
+        if first:
+            first(task)
+            task = Task.objects.select_related("channel").get(pk=task_id)
+        _mine(task).update(telling_status=task.get_status_display())
         notion.write(task.page_id, present_state(task))
     except NotHereError as gone:
         log.warning("outbox_write_dropped", task=task.pk, channel=task.channel.slug, reason=gone.message)
-        _told(task)
+        _told(task, row_status=task.row_status)
     except Trouble as trouble:
         log.warning("outbox_write_failed", task=task.pk, channel=task.channel.slug, reason=trouble.message)
         _later(task, trouble)
     else:
-        _told(task)
+        _told(task, row_status=task.get_status_display())
 
 
 def present_state(task: Task) -> notion.Row:
@@ -81,10 +87,11 @@ def _due(now: dt.datetime) -> Q:
     return Q(tell_at__lte=now) & free
 
 
-def _told(task: Task) -> None:
+def _told(task: Task, *, row_status: str) -> None:
     """Done, unless a newer change has set its own time meanwhile."""
     told = Case(When(tell_at=task.tell_at, then=None), default=F("tell_at"))
-    _mine(task).update(tell_at=told, tell_tries=0, telling_until=None)
+    shown = {"row_status": row_status, "telling_status": "", "row_version": F("row_version") + 1}
+    _mine(task).update(tell_at=told, tell_tries=0, telling_until=None, **shown)
 
 
 def _later(task: Task, trouble: Trouble) -> None:

@@ -12,7 +12,7 @@ import requests
 from django.test import Client
 from django.utils import timezone
 
-from production import dispatch, intake, takes
+from production import dispatch, reception, takes
 from production.errors import Kind, Trouble
 from production.models import NotionBoard, NotionEvent, Take
 from production.stages import Status
@@ -31,7 +31,7 @@ URL = "/webhook/notion"
 @pytest.fixture(autouse=True)
 def _no_secret_is_remembered() -> None:
     """A process remembers it for two seconds; the tests before this one had another board."""
-    intake._secret.cache_clear()
+    reception._secrets.cache_clear()
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_notion_stores_before_it_answers(board, do):
     assert (answer.status_code, answer.json()) == (202, {"result": "stored"})
     found = NotionEvent.objects.get()
     assert (found.event_id, found.page_id, found.author, found.state) == ("e-1", "page-1", "person", "pending")
-    assert [args for _, args in rings()] == [(found.pk,)]
+    assert rings() == [(reception.JOB, ())]
     assert str(found) == "page.properties_updated page-1"
 
 
@@ -83,7 +83,7 @@ def test_notion_event_costs_few_queries_also_in_a_burst(board, django_assert_max
 
 
 def test_notion_reads_the_secret_once_for_a_burst(board, monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr(intake, "_period", lambda: 1)
+    monkeypatch.setattr(reception, "_period", lambda: 1)
     assert post(event()).status_code == 202
     with django_assert_num_queries(4):  # the event, its ring, and a savepoint around both
         assert post(event()).status_code == 202
@@ -125,11 +125,11 @@ def test_notion_without_an_active_secret_trusts_nobody():
 
 def test_notion_new_secret_counts_at_once_and_the_old_one_for_one_period_at_most(board, monkeypatch):
     """Two web processes: this one trusted the old secret a moment ago, the new one was stored by the other."""
-    monkeypatch.setattr(intake, "_period", lambda: 1)
+    monkeypatch.setattr(reception, "_period", lambda: 1)
     body = json.dumps(event()).encode()
     assert post(body).status_code == 202
     NotionBoard.objects.update(active_token="the-next-secret")
-    monkeypatch.setattr(intake, "_period", lambda: 2)
+    monkeypatch.setattr(reception, "_period", lambda: 2)
     assert post(body).status_code == 401
     NotionBoard.objects.update(active_token="the-third-secret")
     another = json.dumps(event()).encode()
@@ -166,7 +166,7 @@ def test_handshake_waits_for_the_operator():
     board = NotionBoard.objects.get()
     assert (board.pending_token, board.active_token) == (SECRET, None)
     assert post(event()).status_code == 401
-    intake.confirm(board, by="ada")
+    reception.confirm(board, by="ada")
     assert post(event()).status_code == 202
     board.refresh_from_db()
     assert (board.active_token, board.pending_token, board.activated_by) == (SECRET, None, "ada")
@@ -186,7 +186,7 @@ def test_handshake_with_nonsense(token):
 
 def test_confirm_without_a_handshake(board):
     with pytest.raises(Trouble, match="No handshake has come in yet"):
-        intake.confirm(board, by="ada")
+        reception.confirm(board, by="ada")
 
 
 # ---------------------------------------------------------------- a provider calls back
