@@ -138,7 +138,7 @@ def _theirs(page: Page) -> dict[str, str]:
 
 
 @transaction.atomic
-def choose(drifts: Iterable[NotionDrift], side: Side, *, by: str) -> int:
+def choose(drifts: Iterable[NotionDrift], side: NotionDrift.Side, *, by: str) -> int:
     """These are settled by a job, each for itself. Returns how many were still open."""
     chosen = 0
     for drift in drifts:

@@ -47,7 +47,7 @@ def tell(task_id: int, *, first: Callable[[Task], None] | None = None) -> None:
         log.warning("outbox_write_failed", task=task.pk, channel=task.channel.slug, reason=trouble.message)
         _later(task, trouble)
     else:
-        _told(task, row_status=task.get_status_display())
+        _told(task)
 
 
 def present_state(task: Task) -> notion.Row:
@@ -87,9 +87,10 @@ def _due(now: dt.datetime) -> Q:
     return Q(tell_at__lte=now) & free
 
 
-def _told(task: Task, *, row_status: str) -> None:
-    """Done, unless a newer change has set its own time meanwhile."""
+def _told(task: Task, *, row_status: str | None = None) -> None:
+    """Done, unless a newer change has set its own time meanwhile. `row_status`: what the row shows now, if not ours."""
     told = Case(When(tell_at=task.tell_at, then=None), default=F("tell_at"))
+    row_status = task.get_status_display() if row_status is None else row_status
     shown = {"row_status": row_status, "telling_status": "", "row_version": F("row_version") + 1}
     _mine(task).update(tell_at=told, tell_tries=0, telling_until=None, **shown)
 

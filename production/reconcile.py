@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from production import alerts, intake, notion, wishes
+from production import alerts, intake, notion, reception, wishes
 from production.broker import ring
 from production.errors import Trouble
 from production.models import NotionBoard, NotionEvent, Task
@@ -104,7 +104,7 @@ def _store_missed(pages: list[Page]) -> int:
         NotionEvent.objects.bulk_create(
             NotionEvent(event_id=f"{KIND}:{uuid.uuid4()}", type=KIND, page_id=page_id) for page_id in missed
         )
-        ring(intake.JOB)
+        ring(reception.JOB)
         log.info("reconcile_rows_found", rows=len(missed))
     return len(missed)
 

@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import alerts, dispatch, explain, flow, intake, outbox, reconcile, usual, workspace
+from production import alerts, dispatch, explain, flow, intake, outbox, reception, reconcile, usual, workspace
 from production.broker import forget_stale, in_line, ring
 from production.errors import apart
 from production.models import LIVE, SWEEP, Heartbeat, Provider, Take, Task
@@ -121,7 +121,7 @@ def _watch_disk() -> None:
 
 def _ring_again() -> None:
     if intake.is_due() and _room():
-        ring(intake.JOB)
+        ring(reception.JOB)
     for job, due in ((reconcile.JOB, reconcile.due()), (TELL, outbox.due()), (alerts.JOB, alerts.due())):
         for row in due[: _room()]:
             ring(job, row)

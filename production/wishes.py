@@ -52,8 +52,8 @@ def is_moved(task: Task, page: Page) -> bool:
     """A person has set another status. What is on its way to the row may have arrived."""
     if "Status" in page.lacks:
         return False
-    if not task.row_status:  # never told: only the first yes can be a person's
-        return task.status in AT_REST and page.status == Status.QUEUED.label
+    if not task.row_status:  # never told: only a creator's first yes can be meant
+        return task.status == Status.DRAFT and page.status == Status.QUEUED.label
     return page.status not in {task.row_status, task.telling_status or task.row_status}
 
 
