@@ -85,7 +85,7 @@ def _drift(board: NotionBoard, page: Page, task: Task | None) -> NotionDrift | N
     if task is None:
         queued = page.status == Status.QUEUED.label
         return NotionDrift(kind=Found.UNTAKEN, **words) if queued else None
-    differs = dict(_differences(task, page))
+    differs = list(_differences(task, page))
     return NotionDrift(kind=Found.DIFFERS, differs=differs, **words) if differs else None
 
 
@@ -93,15 +93,15 @@ def _missing(board: NotionBoard, task: Task) -> NotionDrift:
     return NotionDrift(board=board, page_id=task.page_id, task=task, title=task.title, kind=Found.MISSING)
 
 
-def _differences(task: Task, page: Page) -> Iterator[tuple[str, list[str]]]:
-    """By property: ours, theirs. What is on its way to the row differs from it only for now; a draft takes its words
+def _differences(task: Task, page: Page) -> Iterator[list[str]]:
+    """Property, ours, theirs. What is on its way to the row differs from it only for now; a draft takes its words
     from the row when it is queued; of what is published only the status is compared."""
     ours, theirs = _ours(task), _theirs(page)
     names = ["Status"] if task.tell_at is None and not _is_left(task, page) else []
     names += [name for name in ours if name != "Status"] if task.status not in AT_REST else []
     for name in names:
         if name not in page.lacks and ours[name] != theirs[name]:
-            yield name, [ours[name], theirs[name]]
+            yield [name, ours[name], theirs[name]]
 
 
 def _is_left(task: Task, page: Page) -> bool:
@@ -167,13 +167,13 @@ def _push(drift: NotionDrift) -> str:
     """Our values into the row. Errors: Trouble."""
     task = _task(drift)
     ours = _ours(task)
-    if words := {name: ours[name] for name in drift.differs if name != "Status"}:
+    if words := {name: ours[name] for name in drift.names if name != "Status"}:
         notion.fill(drift.page_id, words)
-    if "Status" in drift.differs:
-        # What stands there was seen and is not wanted: it is no person's move any more.
-        Task.objects.filter(pk=task.pk).update(row_status=drift.differs["Status"][1])
+    for seen in [theirs for name, _, theirs in drift.differs if name == "Status"]:
+        # It is not wanted: it is no person's move any more.
+        Task.objects.filter(pk=task.pk).update(row_status=seen)
         lifecycle.tell_again(task)
-    return f"{', '.join(drift.differs)} of the task written into the row"
+    return f"{', '.join(drift.names)} of the task written into the row"
 
 
 def _take(drift: NotionDrift) -> str:
@@ -181,15 +181,15 @@ def _take(drift: NotionDrift) -> str:
     page, task = notion.fetch(drift.page_id), _task(drift)
     if task.status in AT_REST and page.status == Status.QUEUED.label:
         return intake.queue(page)
-    fixed = [name for name in FIXED if _theirs(page)[name] != _ours(task)[name] and name in drift.differs]
+    fixed = [name for name in FIXED if _theirs(page)[name] != _ours(task)[name] and name in drift.names]
     if fixed:
         raise DecisionError(f"The plan is made from {' and '.join(fixed)}: set the row to Draft, then to Queued")
     said = wishes.said_by(page)
-    words = {COLUMNS[name]: said[COLUMNS[name]] for name in drift.differs if name in COLUMNS}
+    words = {COLUMNS[name]: said[COLUMNS[name]] for name in drift.names if name in COLUMNS}
     with transaction.atomic():
         done = [decisions.edit(task, by=drift.chosen_by, **words)]
         task = lifecycle.lock(task.pk)
-        done += [wishes.move(task, page.status, by=drift.chosen_by)] if "Status" in drift.differs else []
+        done += [wishes.move(task, page.status, by=drift.chosen_by)] if "Status" in drift.names else []
         wishes.remember(lifecycle.lock(task.pk), page)
     return "; ".join(filter(None, done)) or wishes.NOTHING
 

@@ -183,7 +183,7 @@ class NotionBoardAdmin(HouseAdmin):
         },
     )
     def compare(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
-        ring(drift.COMPARE, object_id)
+        ring(drift.COMPARE, int(object_id))
         messages.success(request, "The board is being read; look again in a moment.")
         return HttpResponse(headers={"HX-Redirect": reverse("admin:production_notiondrift_changelist")})
 
@@ -255,7 +255,7 @@ class NotionDriftAdmin(LookOnlyAdmin):
 
     @admin.display(description="Ours → Notion's")
     def ours_and_theirs(self, found: NotionDrift) -> SafeString:
-        lines = [(name, *(str(value)[:80] or "–" for value in values)) for name, values in found.differs.items()]
+        lines = [(name, *(str(value)[:80] or "–" for value in values)) for name, *values in found.differs]
         return format_html_join(
             "", '<span class="hold"><span class="quiet">{}</span> {} → {}</span>', lines
         ) or format_html("{}", MEANS.get(NotionDrift.Kind(found.kind), "–"))

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('page_id', models.CharField(max_length=36)),
                 ('kind', models.CharField(choices=[('differs', 'Differs'), ('missing', 'No row'), ('untaken', 'No task')], max_length=10)),
                 ('title', models.CharField(blank=True, max_length=200)),
-                ('differs', models.JSONField(default=dict, help_text='By property: ours, theirs.')),
+                ('differs', models.JSONField(default=list, help_text='Property, ours, theirs.')),
                 ('side', models.CharField(blank=True, choices=[('ours', 'Ours into Notion'), ('theirs', "Notion's into ours")], max_length=10)),
                 ('chosen_by', models.CharField(blank=True, max_length=150)),
                 ('settled', models.BooleanField(default=False)),

@@ -97,7 +97,7 @@ class NotionDrift(models.Model):
     task = models.ForeignKey(Task, on_delete=models.CASCADE, null=True, related_name="+")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     title = models.CharField(max_length=200, blank=True)
-    differs = models.JSONField(default=dict, help_text="By property: ours, theirs.")
+    differs = models.JSONField(default=list, help_text="Property, ours, theirs.")
     side = models.CharField(max_length=10, choices=Side.choices, blank=True)
     chosen_by = models.CharField(max_length=150, blank=True)
     settled = models.BooleanField(default=False)
@@ -112,3 +112,8 @@ class NotionDrift(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.page_id
+
+    @property
+    def names(self) -> list[str]:
+        """The properties that differ."""
+        return [name for name, _, _ in self.differs]
