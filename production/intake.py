@@ -189,7 +189,7 @@ def understand(page: Page, version: int) -> tuple[State, str]:
 
     Errors: StaleError, Trouble.
     """
-    if lacks := lacking(page):
+    if lacks := _complaint(page):
         alerts.raise_alarm(lacks, cause=CAUSE)
     if page.in_trash:
         return State.IGNORED, TRASHED
@@ -204,9 +204,15 @@ def understand(page: Page, version: int) -> tuple[State, str]:
 
 
 def lacking(page: Page) -> str:
-    """What the board's properties lack, with the remedy; empty when nothing."""
+    """What the page's board lacks, with the remedy; empty when nothing."""
     names = ", ".join(f"“{name}”" for name in page.lacks)
     return f"The board has no property {names}: {notion.REPAIR}" if names else ""
+
+
+def _complaint(page: Page) -> str:
+    """What a row of our board lacks. Some other page that is shared with the integration owes us nothing."""
+    ours = page.lacks and NotionBoard.objects.connected().filter(data_source_id=page.data_source_id).exists()
+    return lacking(page) if ours else ""
 
 
 def who_edited(page: Page) -> str:

@@ -50,6 +50,7 @@ class Page:
     in_trash: bool
     publish_at: dt.datetime | None = None
     edited: dt.datetime | None = None
+    data_source_id: str = ""
     lacks: tuple[str, ...] = ()
 
 
@@ -215,6 +216,7 @@ def _page(page: dict[str, Any]) -> Page:
         in_trash=bool(page.get("in_trash") or page.get("archived")),
         publish_at=_moment(properties.get("Publish At")),
         edited=_time(page.get("last_edited_time")),
+        data_source_id=str((page.get("parent") or {}).get("data_source_id", "")),
         lacks=tuple(name for name in READ if name not in properties),
     )
 

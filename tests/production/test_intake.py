@@ -401,12 +401,21 @@ def test_process_a_board_without_a_property_says_so_with_the_remedy(vendors):
     properties = board_properties(["Sea Stories"], ["Draft", "Queued"], ["High"])
     properties["Subject"] = properties.pop("Topic")
     _, source = vendors.create_database("Videos", properties)
+    NotionBoard.objects.create(data_source_id=source)
     page = vendors.create_page(source, {"Title": "Bees", "Channel": "Sea Stories", "Status": "Queued"})["id"]
     outcome = process(page).outcome
     assert outcome.startswith("The board has no property “Topic”: renamed or deleted? Mend the board with manage.py")
     assert cells(vendors, page)["Status"] == "Draft"
     assert "notion_board repair" in cells(vendors, page)["Error Log"]
     assert Alert.objects.open().get().message.startswith("The board has no property “Topic”")
+
+
+def test_process_a_page_of_something_else_owes_us_no_properties(vendors, board):
+    NotionBoard.objects.create(data_source_id=board)
+    _, source = vendors.create_database("Wiki", {"Name": {"title": {}}})
+    event = process(vendors.create_page(source, {"Name": "How we work"})["id"])
+    assert (event.state, event.outcome) == (State.IGNORED, "the row is without a status: nothing to start")
+    assert not Alert.objects.exists()
 
 
 def test_fetch_a_renamed_property_changes_no_task(vendors, board):

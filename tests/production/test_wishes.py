@@ -12,6 +12,7 @@ from production.models import NotionEvent, Priority, Task
 from production.stages import ERRORS, STAGE, Status
 from sandbox.client import SandboxClient
 from tests.factories import fresh, make_channel, make_production, make_stage, make_take, make_task
+from tests.production.beside import many
 from tests.sandboxes import make_board
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +76,16 @@ def test_fulfil_a_yes_that_came_twice_counts_once(vendors, row):
     set_to(vendors, row, "Assets Approved")
     assert hear(row).endswith(wishes.NOTHING)
     assert task.approvals.count() == 1
+
+
+def test_fulfil_heard_twice_at_once_is_done_once(transactional_db: None, vendors, row):
+    """The webhook's job and the outbox read the row at the same moment."""
+    task = make_told(row, Status.VIDEO_READY)
+    vendors.edit_page(row, {"Status": "Video Approved"})
+    many(4, lambda: intake.look_at(row))
+    assert fresh(task).status == Status.VIDEO_APPROVED
+    assert task.approvals.count() == 1
+    assert not task.changes.filter(is_error=True).exists()
 
 
 def test_fulfil_a_second_yes_names_the_first(vendors, row):
