@@ -253,6 +253,13 @@ def _lacks(page: Page, channel: Channel | None) -> str:
 
 
 def _put_back(page: Page, reason: str) -> str:
+    """A draft's row is told by the outbox, which would write over what is written here."""
+    draft = Task.objects.filter(page_id=page.id, status=Status.DRAFT).first()
+    if draft:
+        with transaction.atomic():
+            lifecycle.note(draft, reason)
+            wishes.remember(draft, page)
+        return reason
     line = f"{timezone.now():%Y-%m-%d %H:%M} UTC Intake: {reason}"
     notion.write(page.id, notion.Row(status=Status.DRAFT.label, error_log=line))
     log.info("intake_row_refused", page=page.id, reason=reason)

@@ -148,6 +148,21 @@ def test_process_puts_an_unfit_row_back_with_the_reason(vendors, board, cell, va
     assert f"{timezone.now():%Y-%m-%d}" in found["Error Log"]
 
 
+def test_process_puts_an_unfit_row_of_a_cancelled_task_back_with_the_reason(vendors, board):
+    """Here the outbox reads it first, and writes the row as a whole."""
+    page = make_row(vendors, board)
+    process(page)
+    task = walk_back(Task.objects.get())
+    vendors.edit_page(page, {"Status": "Queued", "Title": ""})
+    Task.objects.update(tell_at=timezone.now())
+    jobs.tell(task.pk)
+    assert process(page).outcome.endswith(wishes.NOTHING)
+    found = cells(vendors, page)
+    assert (found["Status"], fresh(task).status) == ("Draft", Status.DRAFT)
+    assert found["Error Log"].endswith("Title is empty: fill it in and set Queued again.")
+    assert task.changes.filter(is_error=True).count() == 1
+
+
 @pytest.mark.parametrize(
     ("page", "words", "outcome"),
     [("page", {"author": "bot"}, "our own write"), ("", {"type": "database.updated"}, "not about a page")],
