@@ -114,12 +114,9 @@ class NotionBoardAdmin(HouseAdmin):
 
     @admin.display(description="Compared with tasks")
     def comparison(self, board: NotionBoard) -> SafeString:
-        return format_html(
-            '{} · {} <a class="task-link" href="{}">Differences</a>',
-            ago(board.compared),
-            board.compare_outcome or "not compared yet",
-            reverse("admin:production_notiondrift_changelist"),
-        )
+        when = ago(board.compared) if board.compared else "Not yet"
+        link = reverse("admin:production_notiondrift_changelist")
+        return format_html('{} {} <a class="task-link" href="{}">Differences</a>', when, board.compare_outcome, link)
 
     # ------------------------------------------------------------ what can be done
 
