@@ -173,8 +173,8 @@ def look_before_telling(task: Task) -> None:
     _, outcome = look_at(task.page_id)
     if outcome == TRASHED:
         raise NotHereError(outcome)
-    task.refresh_from_db()
-    Task.objects.filter(pk=task.pk).update(told_hash=wishes.content_told(task))
+    now = Task.objects.select_related("channel").get(pk=task.pk)
+    Task.objects.filter(pk=task.pk).update(telling_hash=wishes.content_at_gate(now))
 
 
 def newest(page_ids: Iterable[str]) -> dict[str, Task]:

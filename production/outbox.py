@@ -37,12 +37,12 @@ def tell(task_id: int, *, first: Callable[[Task], None] | None = None) -> None:
     try:
         if first:
             first(task)
-            task = Task.objects.select_related("channel").get(pk=task_id)
-        _mine(task).update(telling_status=task.get_status_display())
+        if not _send_off(task):
+            return
         notion.write(task.page_id, present_state(task))
     except NotHereError as gone:
         log.warning("outbox_write_dropped", task=task.pk, channel=task.channel.slug, reason=gone.message)
-        _told(task, row_status=task.row_status)
+        _told(task, heard=False)
     except Trouble as trouble:
         log.warning("outbox_write_failed", task=task.pk, channel=task.channel.slug, reason=trouble.message)
         _later(task, trouble)
@@ -87,12 +87,22 @@ def _due(now: dt.datetime) -> Q:
     return Q(tell_at__lte=now) & free
 
 
-def _told(task: Task, *, row_status: str | None = None) -> None:
-    """Done, unless a newer change has set its own time meanwhile. `row_status`: what the row shows now, if not ours."""
+def _send_off(task: Task) -> bool:
+    """Read the task anew and note what may arrive from now on. False where the lease was overslept."""
+    until = task.telling_until
+    task.refresh_from_db()
+    new, task.telling_until = timezone.now() + LEASE, until
+    sent = _mine(task).update(telling_until=new, telling_status=task.get_status_display())
+    task.telling_until = new
+    return bool(sent)
+
+
+def _told(task: Task, *, heard: bool = True) -> None:
+    """Done, unless a newer change has set its own time meanwhile. Not `heard`: there is no row any more."""
     told = Case(When(tell_at=task.tell_at, then=None), default=F("tell_at"))
-    row_status = task.get_status_display() if row_status is None else row_status
-    shown = {"row_status": row_status, "telling_status": "", "row_version": F("row_version") + 1}
-    _mine(task).update(tell_at=told, tell_tries=0, telling_until=None, **shown)
+    shown = {"row_status": task.get_status_display(), "told_hash": F("telling_hash")} if heard else {}
+    known = {"telling_status": "", "row_version": F("row_version") + 1}
+    _mine(task).update(tell_at=told, tell_tries=0, telling_until=None, **known, **shown)
 
 
 def _later(task: Task, trouble: Trouble) -> None:

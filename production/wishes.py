@@ -180,7 +180,7 @@ def _labels(task: Task) -> list[str]:
 # ---------------------------------------------------------------- before the row is told
 
 
-def content_told(task: Task) -> str:
+def content_at_gate(task: Task) -> str:
     """What lies at the task's gate: a yes in Notion binds to it. Empty where there is no gate."""
     gate = REVIEWS.get(Status(task.status))
     return recipes.content_hash(task, gate) if gate else ""

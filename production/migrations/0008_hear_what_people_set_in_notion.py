@@ -101,6 +101,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='task',
+            name='telling_hash',
+            field=models.CharField(blank=True, editable=False, max_length=64),
+        ),
+        migrations.AddField(
+            model_name='task',
             name='told_hash',
             field=models.CharField(blank=True, editable=False, help_text='The content at the gate that the row was last told of.', max_length=64),
         ),

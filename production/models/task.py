@@ -58,6 +58,7 @@ class Task(models.Model):
     telling_status = models.CharField(
         max_length=100, blank=True, editable=False, help_text="Sent to the row; whether it arrived is not known yet."
     )
+    telling_hash = models.CharField(max_length=64, blank=True, editable=False)
     told_hash = models.CharField(
         max_length=64, blank=True, editable=False, help_text="The content at the gate that the row was last told of."
     )

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from channels_app.models import NOTION_GATES
-from production import decisions, intake, jobs, lifecycle, wishes
+from production import decisions, intake, jobs, lifecycle, outbox, wishes
 from production.models import NotionEvent, Priority, Task
 from production.stages import ERRORS, STAGE, Status
 from sandbox.client import SandboxClient
@@ -185,6 +185,14 @@ def test_fulfil_a_yes_binds_to_what_the_row_was_told_of(vendors, row):
     assert set_to(vendors, row, "Assets Approved").endswith("Assets approved")
 
 
+def test_fulfil_a_yes_does_not_count_for_what_the_row_could_not_be_told_of(vendors, row):
+    task = make_told(row, Status.ASSETS_READY)
+    make_take(task, "image", 1)
+    vendors.plan_fault("notion", "status", "pages.update", status=503)
+    tell(task)
+    assert "has changed since the row heard of it" in set_to(vendors, row, "Assets Approved")
+
+
 def test_fulfil_a_plan_is_approved_in_the_admin_only(vendors, row):
     channel = make_channel(name="Sea Stories", gates=["plan", "assets"], notion_gates=GATES)
     task = make_task(Status.ASSETS_READY, channel=channel, page_id=row)
@@ -226,6 +234,17 @@ def test_tell_what_was_written_without_an_answer_is_no_persons_move(vendors, row
     tell(task)
     assert (cells(vendors, row)["Status"], fresh(task).status) == ("Queued", Status.QUEUED)
     assert not task.changes.filter(is_error=True).exists()
+
+
+def test_tell_leaves_a_row_alone_for_whoever_has_overslept_its_lease(vendors, row):
+    """It was stopped while it read; somebody else is telling now."""
+    task = make_told(row, Status.GENERATING_ASSETS)
+    Task.objects.update(tell_at=timezone.now())
+    before = len(vendors.calls("notion", "pages.update"))
+    other = timezone.now() + dt.timedelta(seconds=40)
+    outbox.tell(task.pk, first=lambda told: Task.objects.update(telling_until=other))
+    assert len(vendors.calls("notion", "pages.update")) == before
+    assert (fresh(task).telling_until, task.tell_at is None) == (other, False)
 
 
 def test_tell_says_nothing_to_a_row_in_the_trash_and_all_when_it_is_back(vendors, row, process):
