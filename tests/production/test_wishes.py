@@ -2,8 +2,10 @@
 
 import datetime as dt
 import uuid
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from channels_app.models import NOTION_GATES
@@ -145,6 +147,13 @@ def test_fulfil_keeps_what_was_changed_in_the_admin(vendors, row):
     decisions.edit(task, by="ada", priority=Priority.LOW)
     hear(row)
     assert fresh(task).priority == Priority.LOW
+
+
+def test_rows_of_before_are_known_where_they_had_heard_of_everything():
+    told, due = make_task(Status.CLAIMED), make_task(Status.CLAIMED)
+    Task.objects.filter(pk=told.pk).update(tell_at=None)
+    import_module("production.migrations.0009_know_what_rows_show").note(apps, None)
+    assert (fresh(told).row_status, fresh(due).row_status) == ("Claimed", "")
 
 
 # ---------------------------------------------------------------- put back
