@@ -15,7 +15,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from channels_app.models import OPTIONAL_GATES, Channel, Token
+from channels_app.models import NOTION_GATES, OPTIONAL_GATES, Channel, Token
 
 
 class WriteOnlyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -70,6 +70,13 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="Stages that wait for a person. The final review always does.",
     )
+    notion_gates = forms.MultipleChoiceField(
+        choices=NOTION_GATES,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        label="Gates that may be approved in Notion",
+        help_text="A yes set there counts. Whoever may edit the row can give it, and it costs money.",
+    )
     tags = SimpleArrayField(
         forms.CharField(max_length=100),
         required=False,
@@ -92,7 +99,7 @@ class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
     prepopulated_fields = {"slug": ("name",)}
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("active", "language"))}),
-        ("What people decide", {"fields": ("gates",)}),
+        ("What people decide", {"fields": ("gates", "notion_gates")}),
         (
             "What is made",
             {

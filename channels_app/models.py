@@ -18,6 +18,8 @@ OPTIONAL_GATES = [
     (PLAN, "Plan, before images are bought"),
     *((stage.name, stage.title) for stage in STAGES if stage.gate == "optional"),
 ]
+# Gates with a status of their own for the yes, which a person can set in Notion.
+NOTION_GATES = [(s.name, s.title) for s in STAGES if s.gate == "optional" and s.approved != s.ready]
 
 
 def default_gates() -> list[str]:
@@ -94,6 +96,12 @@ class Channel(models.Model):
         default=default_gates,
         blank=True,
         help_text="Stages that wait for a person; final review always does.",
+    )
+    notion_gates = ArrayField(
+        models.CharField(max_length=20, choices=NOTION_GATES),
+        default=list,
+        blank=True,
+        help_text="Where a yes set in Notion counts.",
     )
     intro = _branding(require_video, "Video with its own sound, put before every film.")
     outro = _branding(require_video, "The same, behind every film.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 
 from channels_app.models import Channel
-from production import intake
+from production import reception
 from production.models import NotionBoard
 from production.schema import SCHEMA
 from production.stages import Status
@@ -91,5 +91,5 @@ def _board(sandbox: SandboxClient, channel: Channel, public_url: str) -> str:
         token, _ = sandbox.subscribe(f"{public_url}/webhook/notion")
         sandbox.verify(token)
         board.refresh_from_db()
-        intake.confirm(board, by="operator")
+        reception.confirm(board, by="operator")
     return board.data_source_id

@@ -193,6 +193,7 @@ BATCH = env.int("BATCH", default=16)
 UNDO = seconds("UNDO_SECONDS", default=10)
 ALERT_GATHER = seconds("ALERT_GATHER_SECONDS", default=10)
 SHOW_EVERY = seconds("SHOW_SECONDS", default=30)
+NOTION_POLL = seconds("NOTION_POLL_SECONDS", default=60)
 
 # ---------------------------------------------------------------- vendors
 NOTION_API_KEY = env.str("NOTION_API_KEY", default="")

@@ -6,6 +6,7 @@ is possible), DecisionError (what was asked does not fit this task).
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import yaml
 from django.contrib.auth.models import User
@@ -207,6 +208,19 @@ def pick(task: Task, take: Take, *, by: str) -> str:
     flow.make_count(task, take)
     _take_back_yes(task, _stage_at_gate(task))
     return f"{take} it is"
+
+
+@transaction.atomic
+def edit(task: Task, *, by: str, **words: Any) -> str:
+    """These columns of the task as a person wants them: title, priority, privacy … Returns what has changed."""
+    task = lifecycle.lock(task.pk)
+    changed = {name: value for name, value in words.items() if getattr(task, name) != value}
+    if not changed:
+        return ""
+    Task.objects.filter(pk=task.pk).update(**changed)
+    sentence = f"{', '.join(changed).replace('_', ' ')} changed".capitalize()
+    lifecycle.remark(task, sentence, by=by)
+    return sentence
 
 
 @transaction.atomic

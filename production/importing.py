@@ -21,7 +21,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import decisions, documents, flow, intake, notion, planning, probe, recipes, takes, workspace
+from production import decisions, documents, flow, notion, planning, probe, recipes, takes, wishes, workspace
 from production.documents.findings import Findings, Remark
 from production.documents.markdown import Place
 from production.documents.media import Piece, find_media
@@ -219,7 +219,7 @@ def _make(production: Production, page: notion.Page | str, copies: dict[Piece, P
 
 def _task(production: Production, page: notion.Page | str) -> Task:
     """What the row says counts; what it does not say is in the documents."""
-    words = intake.said_by(page) if isinstance(page, notion.Page) else {}
+    words = wishes.said_by(page) if isinstance(page, notion.Page) else {}
     words["title"] = words.get("title") or production.plan["title"]
     words["topic"] = words.get("topic") or production.plan["story"]
     page_id = page.id if isinstance(page, notion.Page) else page

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import httpx
 from django.conf import settings
 from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
 from notion_client import Client
 from notion_client.errors import APIResponseError, HTTPResponseError, RequestTimeoutError
 
@@ -45,9 +46,14 @@ class WrittenError(Trouble):
         self.ref = ref
 
 
+READ = ("Title", "Channel", "Topic", "Story Direction", "Status", "Priority", "Privacy", "Publish At")
+REPAIR = "renamed or deleted? Mend the board with manage.py notion_board repair"
+
+
 @dataclass(frozen=True)
 class Page:
-    """A row of the board as a person left it, each text bounded. `in_trash`: it is deleted."""
+    """A row of the board as a person left it, each text bounded. `in_trash`: it is deleted; `lacks`: names of READ that
+    its board does not have; `edited`: cut to the minute."""
 
     id: str
     title: str
@@ -59,6 +65,19 @@ class Page:
     privacy: str
     edited_by: str
     in_trash: bool
+    publish_at: dt.datetime | None = None
+    edited: dt.datetime | None = None
+    data_source_id: str = ""
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Up to a hundred rows of a query. Not `complete`: there are more, and Notion will not give them."""
+
+    pages: list[Page]
+    following: str
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,42 @@ def fetch(page_id: str) -> Page:
         return _page(cast("dict[str, Any]", notion.pages.retrieve(page_id=page_id)))
 
 
+def changed(data_source_id: str, since: dt.datetime | None = None) -> Iterator[Batch]:
+    """The board's rows, who was edited first comes first; only those edited in the minute of `since` or later.
+
+    Errors: NotHereError, Trouble, with any of the batches.
+    """
+    following = ""
+    while True:
+        with asking(f"Notion board {data_source_id}") as notion:
+            batch = _batch(notion.data_sources.query(data_source_id=data_source_id, **_query(since, following)))
+        yield batch
+        following = batch.following
+        if not following:
+            return
+
+
+def name_of(user_id: str) -> str:
+    """What people call a Notion user, or the id where that can't be had; empty for a bot."""
+    try:
+        return _name_of(user_id) if user_id else ""
+    except Trouble:
+        return user_id
+
+
+@lru_cache(maxsize=500)
+def _name_of(user_id: str) -> str:
+    """Errors: Trouble that passes."""
+    try:
+        with asking(f"Notion user {user_id}") as notion:
+            user = cast("dict[str, Any]", notion.users.retrieve(user_id=user_id))
+    except Trouble as trouble:
+        if trouble.kind == Kind.TRANSIENT:
+            raise
+        return user_id  # the integration may not read users
+    return "" if user.get("type") == "bot" else str(storable(user.get("name") or user_id))[:100]
+
+
 def write(page_id: str, row: Row, use: Use = Use.STATUS) -> None:
     """Update the row's properties; the same again changes nothing. Errors: OverBudgetError, NotHereError, Trouble."""
     properties = _properties(row)
@@ -127,12 +182,7 @@ def write(page_id: str, row: Row, use: Use = Use.STATUS) -> None:
 def create(data_source_id: str, *, title: str, topic: str, channel: str, status: str) -> str:
     """Add a row to the board; its page id. A row that was added although the answer was an error, or got lost, is
     looked for and not added again. Errors: NotHereError, Trouble."""
-    properties = {
-        "Title": {"title": _chunks(title)},
-        "Topic": {"rich_text": _chunks(topic)},
-        "Channel": {"select": {"name": channel}},
-        "Status": {_status_kind(): {"name": status}},
-    }
+    properties = _filled({"Title": title, "Topic": topic, "Channel": channel, "Status": status})
     parent, began = {"type": "data_source_id", "data_source_id": data_source_id}, timezone.now()
     try:
         with asking(f"Notion board {data_source_id}") as notion:
@@ -142,9 +192,8 @@ def create(data_source_id: str, *, title: str, topic: str, channel: str, status:
     except budget.OverBudgetError:
         raise  # it was not asked, or refused unread
     except Trouble as trouble:
-        found = (
-            find(data_source_id, title, channel, since=began) if trouble.kind == Kind.TRANSIENT else []
-        )  # no answer, or a server's trouble
+        unheard = trouble.kind == Kind.TRANSIENT  # no answer, or a server's trouble
+        found = find(data_source_id, title, channel, since=began) if unheard else []
         if not found:
             raise
         return found[-1]
@@ -164,20 +213,24 @@ def find(data_source_id: str, title: str, channel: str, *, since: dt.datetime) -
     return [str(page["id"]) for page in found["results"] if (page.get("created_by") or {}).get("id") == us]
 
 
-def edited_since(data_source_id: str, since: dt.datetime) -> Iterator[Page]:
-    """The rows that were changed since then, the longest ago first, a hundred a request.
-    Errors: NotHereError, Trouble."""
-    criterion = {"timestamp": "last_edited_time", "last_edited_time": {"on_or_after": since.isoformat()}}
-    sorts = [{"timestamp": "last_edited_time", "direction": "ascending"}]
-    cursor: dict[str, str] = {}
-    while True:
-        with asking(f"Notion board {data_source_id}") as notion:
-            answer = notion.data_sources.query(data_source_id, filter=criterion, sorts=sorts, **cursor)
-        found = cast("dict[str, Any]", answer)
-        yield from (_page(page) for page in found["results"])
-        if not found.get("next_cursor"):
-            return
-        cursor = {"start_cursor": str(found["next_cursor"])}
+def fill(page_id: str, words: dict[str, str]) -> None:
+    """Write what people fill in, by property name. Errors: NotHereError, Trouble."""
+    with asking(f"Notion page {page_id}") as notion:
+        notion.pages.update(page_id=page_id, properties=_filled(words))
+
+
+def _filled(words: dict[str, str]) -> dict[str, Any]:
+    return {name: _value(name, value) for name, value in words.items()}
+
+
+def _value(name: str, value: str) -> dict[str, Any]:
+    if name in ("Title", "Topic"):
+        return {"title" if name == "Title" else "rich_text": _chunks(value)}
+    if name == "Publish At":
+        return {"date": {"start": value} if value else None}
+    if name == "Status":
+        return {_status_kind(): {"name": value}}
+    return {"select": {"name": value} if value else None}
 
 
 def is_signed(body: bytes, signature: str, token: str) -> bool:
@@ -188,7 +241,8 @@ def is_signed(body: bytes, signature: str, token: str) -> bool:
 
 def _trouble(what: str, error: HTTPResponseError) -> Trouble:
     """404 also means "not shared with the integration". What says "too much" closes the budget for everybody."""
-    message, details = f"{what}: {error} ({error.status})"[:500], _details(error)
+    remedy = f": {REPAIR}" if "is not a property that exists" in str(error) else ""
+    message, details = f"{what}: {str(error)[:300]} ({error.status}){remedy}", _details(error)
     if error.status == 404 or (error.status == 400 and "archived" in str(error)):
         return NotHereError(f"{what} is not there: deleted, or not shared with the integration")
     if details.get("committed_resource_id"):
@@ -230,7 +284,47 @@ def _page(page: dict[str, Any]) -> Page:
         privacy=_choice(properties.get("Privacy")),
         edited_by=str((page.get("last_edited_by") or {}).get("id", "")),
         in_trash=bool(page.get("in_trash") or page.get("archived")),
+        publish_at=_moment(properties.get("Publish At")),
+        edited=_time(page.get("last_edited_time")),
+        data_source_id=str((page.get("parent") or {}).get("data_source_id", "")),
+        lacks=tuple(name for name in READ if name not in properties),
     )
+
+
+def _query(since: dt.datetime | None, following: str) -> dict[str, Any]:
+    edited = "last_edited_time"
+    asked: dict[str, Any] = {"page_size": 100, "sorts": [{"timestamp": edited, "direction": "ascending"}]}
+    if since:
+        asked["filter"] = {"timestamp": edited, edited: {"on_or_after": since.isoformat()}}
+    return asked | ({"start_cursor": following} if following else {})
+
+
+def _batch(said: Any) -> Batch:
+    rows = said.get("results") or []
+    following = said.get("next_cursor") if said.get("has_more") else None
+    status = said.get("request_status") or {}
+    return Batch(
+        pages=[_page(row) for row in rows if row.get("object") == "page" and row.get("id")],
+        following=str(following or ""),
+        complete=status.get("type") != "incomplete",
+    )
+
+
+def _time(value: Any) -> dt.datetime | None:
+    """A moment as Notion writes it; a day is its first moment in TIME_ZONE."""
+    try:
+        at = parse_datetime(value)
+        day = None if at else parse_date(value)
+    except (TypeError, ValueError):
+        return None
+    at = dt.datetime.combine(day, dt.time()) if day else at
+    return timezone.make_aware(at) if at and timezone.is_naive(at) else at
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    """The start of a date property."""
+    date = value.get("date") if isinstance(value, dict) else None
+    return _time(date.get("start")) if isinstance(date, dict) else None
 
 
 def _text(value: Any, most: int) -> str:

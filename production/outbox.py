@@ -6,8 +6,9 @@ it may use only what statuses leave of the budget.
 """
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import structlog
 from django.db.models import Case, DateTimeField, F, Q, QuerySet, Value, When
@@ -17,7 +18,7 @@ from django.utils import timezone
 from production import alerts, budget, notion
 from production.budget import OverBudgetError, Use
 from production.errors import LASTING, NotHereError, Trouble
-from production.models import LedgerEntry, Sharing, StatusChange, Take, Task
+from production.models import LedgerEntry, Priority, Sharing, StatusChange, Take, Task
 from production.outside import pause_after
 from production.progress import progress_of
 from production.providers import most_tries
@@ -49,9 +50,10 @@ def due() -> list[int]:
     return statuses + _ids(shows, min(MOST, budget.room(Use.PROGRESS) - len(statuses)))
 
 
-def tell(task_id: int) -> None:
+def tell(task_id: int, *, first: Callable[[Task], None] | None = None) -> None:
     """Write the task's present state to its row. A failed write is repeated after 1, 2, 4 min … 1 h, for ever; one that
-    the budget has no room for when there is some."""
+    the budget has no room for when there is some. `first` is called with the task before it is written, and may change
+    it: a person's move goes before ours."""
     if not _begin(task_id):
         return
     task = Task.objects.select_related("channel").get(pk=task_id)
@@ -59,7 +61,7 @@ def tell(task_id: int) -> None:
         _show(task)
         return
     try:
-        notion.write(task.page_id, present_state(task))
+        row = _write(task, first)
     except NotHereError as gone:
         log.warning("outbox_write_dropped", task=task.pk, channel=task.channel.slug, reason=gone.message)
         _told(task)
@@ -69,8 +71,20 @@ def tell(task_id: int) -> None:
         log.warning("outbox_write_failed", task=task.pk, channel=task.channel.slug, reason=trouble.message)
         _later(task, trouble, pause_after(task.tell_tries + 1, said=trouble.retry_after), failed=True)
     else:
-        _told(task)
-        _share(task)
+        if row:
+            _told(task, row)
+            _share(task)
+
+
+def _write(task: Task, first: Callable[[Task], None] | None) -> notion.Row | None:
+    """What was written; None where the lease was overslept. Errors: OverBudgetError, NotHereError, Trouble."""
+    if first:
+        first(task)
+    if not _send_off(task):
+        return None
+    row = present_state(task)
+    notion.write(task.page_id, row)
+    return row
 
 
 def _show(task: Task) -> None:
@@ -86,13 +100,13 @@ def _show(task: Task) -> None:
 
 
 def present_state(task: Task) -> notion.Row:
-    priority = task.get_priority_display()
+    priority, shown = task.get_priority_display(), task.row_words.get("priority")
     return notion.Row(
         status=Status(task.status).label,
         error_log=error_log(task),
         url=task.youtube_url or None,
         # A creator's own word stays: only what has changed here since is written.
-        priority=priority if task.told_priority not in ("", priority) else None,
+        priority=None if shown is None or (shown or Priority.NORMAL.label) == priority else priority,
         **how_far(task),
     )
 
@@ -140,15 +154,32 @@ def _free(now: dt.datetime) -> Q:
     return Q(telling_until=None) | Q(telling_until__lte=now) | Q(telling_until__gt=now + 2 * LEASE)
 
 
-def _told(task: Task) -> None:
-    """Done, unless a newer change has set its own time meanwhile."""
+def _send_off(task: Task) -> bool:
+    """Read the task anew and note what may arrive from now on. False where the lease was overslept."""
+    until = task.telling_until
+    task.refresh_from_db()
+    new, task.telling_until = timezone.now() + LEASE, until
+    sent = _mine(task).update(telling_until=new, telling_status=task.get_status_display())
+    task.telling_until = new
+    return bool(sent)
+
+
+def _told(task: Task, row: notion.Row | None = None) -> None:
+    """Done, unless a newer change has set its own time meanwhile. Without a `row` there is none any more."""
     told = Case(When(tell_at=task.tell_at, then=None), default=F("tell_at"))
+    shown: dict[str, Any] = {}
+    if row:
+        shown = {"row_status": row.status, "told_hash": F("telling_hash")}
+        if row.priority:
+            shown["row_words"] = task.row_words | {"priority": row.priority}
     _mine(task).update(
         tell_at=told,
         tell_tries=0,
         telling_until=None,
+        telling_status="",
+        row_version=F("row_version") + 1,
         unheard_since=None,
-        told_priority=task.get_priority_display(),
+        **shown,
     )
     if task.unheard_since:
         _end_alarm(task)

@@ -14,7 +14,21 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import alerts, board, budget, dispatch, explain, flow, intake, outbox, sharing, usual, workspace
+from production import (
+    alerts,
+    board,
+    budget,
+    dispatch,
+    explain,
+    flow,
+    intake,
+    outbox,
+    reception,
+    reconcile,
+    sharing,
+    usual,
+    workspace,
+)
 from production.broker import forget_stale, in_line, ring
 from production.errors import apart
 from production.models import LIVE, SWEEP, Heartbeat, Provider, Take, Task
@@ -137,8 +151,10 @@ def _watch_budget() -> None:
 
 
 def _ring_again() -> None:
+    if intake.is_due() and _room():
+        ring(reception.JOB)
     rings = (
-        (intake.JOB, intake.due()),
+        (reconcile.JOB, reconcile.due()),
         (TELL, outbox.due()),
         (alerts.JOB, alerts.due()),
         (TELL_BOARD, board.due()),

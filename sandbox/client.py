@@ -157,6 +157,18 @@ class SandboxClient:
     def unsubscribe(self) -> None:
         self._ask("DELETE", "/notion/subscriptions")
 
+    def automate(self, url: str, headers: dict[str, str]) -> None:
+        """A person adds a "Send webhook" action that is run when any row changes."""
+        self._ask("POST", "/notion/automations", {"url": url, "headers": headers})
+
+    def automations(self) -> list[dict[str, Any]]:
+        """The actions with url, headers and whether Notion has paused them."""
+        found: list[dict[str, Any]] = self._ask("GET", "/notion/automations")
+        return found
+
+    def stop_automations(self) -> None:
+        self._ask("DELETE", "/notion/automations")
+
     def jobs(self) -> list[dict[str, Any]]:
         """KIE's render jobs as recordInfo tells them, with prompt and seed."""
         jobs: list[dict[str, Any]] = self._ask("GET", "/kie/jobs")

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from sandbox import google, kie, notion, notion_files, notion_hooks, youtube
+from sandbox import google, kie, notion, notion_automations, notion_files, notion_hooks, youtube
 from sandbox.books import Document
 from sandbox.desk import Sandbox, VendorError, json_object, to_response
 from sandbox.faults import KINDS, read_fault
@@ -97,6 +97,20 @@ def _notion_hooks(control: Flask, sandbox: Sandbox) -> None:
     @control.delete("/notion/subscriptions")
     def unsubscribe() -> Any:
         notion_hooks.unsubscribe(sandbox)
+        return "", 204
+
+    @control.get("/notion/automations")
+    def automations() -> Response:
+        return jsonify(notion_automations.everything(sandbox))
+
+    @control.post("/notion/automations")
+    def automate() -> Any:
+        body = _body()
+        return jsonify(notion_automations.create(sandbox, str(body["url"]), dict(body["headers"]))), 201
+
+    @control.delete("/notion/automations")
+    def stop_automations() -> Any:
+        notion_automations.forget(sandbox)
         return "", 204
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from sandbox import notion_files, notion_hooks
+from sandbox import notion_automations, notion_files, notion_hooks
 from sandbox.books import Document
 from sandbox.desk import Desk, Reply, Sandbox, VendorError, bearer, iso, json_object, known_key
 from sandbox.faults import Fault
@@ -39,6 +39,7 @@ def app(sandbox: Sandbox) -> Flask:
     unknown = functools.partial(notion_error, 400, "invalid_request_url", "Invalid request URL.")
     desk = Desk(sandbox, "notion", quota_error, unknown=unknown)
     notion_hooks.register(sandbox)
+    notion_automations.register(sandbox)
     _pages(desk)
     _databases(desk)
     _people(desk)
@@ -241,6 +242,7 @@ def create_page(sandbox: Sandbox, source: Document, properties: Any, *, author: 
         }
         sandbox.books.put("notion-page", page["id"], page)
         notion_hooks.announce(sandbox, "page.created", page, author, [])
+    notion_automations.fire(sandbox, page_view(sandbox, page))
     return page
 
 
@@ -264,6 +266,8 @@ def edit_page(
         sandbox.books.put("notion-page", page["id"], page)
         if changed:
             notion_hooks.announce(sandbox, "page.properties_updated", page, author, changed)
+    if changed:
+        notion_automations.fire(sandbox, page_view(sandbox, page))
     return page
 
 

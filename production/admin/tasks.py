@@ -19,7 +19,7 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from production import asking, explain, lifecycle, review
+from production import asking, decisions, explain, review
 from production.admin import decide
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
@@ -110,12 +110,25 @@ class TaskAdmin(HouseAdmin):
         ("What will be published", {"fields": WORDS}),
         (
             "Where it stands",
-            {"fields": ("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "made")},
+            {
+                "fields": (
+                    "state",
+                    "since",
+                    "why",
+                    "progress",
+                    "cost",
+                    "channel",
+                    "goes_public",
+                    "video",
+                    "page_id",
+                    "made",
+                )
+            },
         ),
         ("What was planned", {"fields": ("topic", "story_direction", "story")}),
     )
     readonly_fields = (
-        *("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "made"),
+        *("state", "since", "why", "progress", "cost", "channel", "goes_public", "video", "page_id", "made"),
         *("topic", "story_direction", "story"),
     )
 
@@ -165,6 +178,7 @@ class TaskAdmin(HouseAdmin):
 
     since = moment("status_since", "In this status")
     made = moment("created", "Created")
+    goes_public = moment("publish_at", "Publish at")
 
     @admin.display(description="")
     def edit(self, task: Task) -> SafeString:
@@ -181,9 +195,8 @@ class TaskAdmin(HouseAdmin):
 
     def save_model(self, request: HttpRequest, obj: Task, form: TaskForm, change: bool) -> None:  # noqa: FBT001
         """Only what was edited: the status may have moved while the form was open."""
-        obj.save(update_fields=form.changed_data)
-        if "priority" in form.changed_data:
-            lifecycle.tell_again(obj)
+        words = {name: form.cleaned_data[name] for name in form.changed_data}
+        decisions.edit(obj, by=request.user.get_username(), **words)
 
     @action(  # type: ignore[untyped-decorator]
         description="Open review", icon="play_circle", url_path="open-review"

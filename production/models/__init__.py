@@ -4,7 +4,7 @@ from production.models.alerts import Alert, Delivery
 from production.models.job import Job
 from production.models.lane import Provider, Turn, Window
 from production.models.money import Cap, LedgerEntry, Meter, Tally
-from production.models.notion import NotionBoard, NotionEvent
+from production.models.notion import NotionBoard, NotionDrift, NotionEvent
 from production.models.operations import SWEEP, Heartbeat, UsualTime
 from production.models.sharing import Place, SharedFile, Sharing
 from production.models.take import IN_FLIGHT, LIVE, Take
@@ -25,6 +25,7 @@ __all__ = [
     "LedgerEntry",
     "Meter",
     "NotionBoard",
+    "NotionDrift",
     "NotionEvent",
     "Place",
     "Priority",

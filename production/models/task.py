@@ -39,6 +39,7 @@ class Task(models.Model):
     topic = models.TextField(max_length=2000)
     story_direction = models.TextField(max_length=10_000, blank=True)
     privacy = models.CharField(max_length=10, choices=Privacy.choices, blank=True, help_text="Empty: the channel's.")
+    publish_at = models.DateTimeField(null=True, blank=True, help_text="When it is to be public; empty: at once.")
     # What the plan adds; edited at final review.
     story = models.TextField(blank=True)
     description = models.TextField(blank=True)
@@ -55,8 +56,17 @@ class Task(models.Model):
     show_at = models.DateTimeField(
         null=True, editable=False, help_text="When Notion is told how far it is; a change of status says it too."
     )
-    told_priority = models.CharField(
-        max_length=10, blank=True, editable=False, help_text="As Notion knows it: the creator's own word stays."
+    # What the row showed when it was last read or written: another value there is a person's. `row_version` counts how
+    # often that was noted, so that a page read before the last time is known to be old.
+    row_status = models.CharField(max_length=100, blank=True, editable=False)
+    row_words = models.JSONField(default=dict, editable=False)
+    row_version = models.PositiveIntegerField(default=0, editable=False)
+    telling_status = models.CharField(
+        max_length=100, blank=True, editable=False, help_text="Sent to the row; whether it arrived is not known yet."
+    )
+    telling_hash = models.CharField(max_length=64, blank=True, editable=False)
+    told_hash = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="The content at the gate that the row was last told of."
     )
     stuck_since = models.DateTimeField(
         null=True, editable=False, help_text="It takes three times as long as its stage usually does."
@@ -78,6 +88,7 @@ class Task(models.Model):
             models.Index(fields=["channel", "status", "priority", "created"], name="task_in_line"),
             models.Index(fields=["status", "status_since"], name="task_by_status"),
             models.Index(fields=["created"], name="task_by_created"),
+            models.Index(fields=["page_id"], name="task_by_page"),
             models.Index(fields=["tell_at"], condition=Q(tell_at__isnull=False), name="task_to_tell"),
             models.Index(fields=["show_at"], condition=Q(show_at__isnull=False), name="task_to_show"),
         ]

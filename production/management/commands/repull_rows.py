@@ -2,6 +2,7 @@
 
 import argparse
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
@@ -11,11 +12,10 @@ from production import intake, notion
 from production.errors import Trouble
 from production.management.progress import shown
 from production.models import NotionBoard
-from production.stages import Status
 
 
 class Command(BaseCommand):
-    help = "Reads the Notion rows changed since a date again and takes in those that are Queued; safe to repeat."
+    help = "Reads the Notion rows changed since a date again and does what they ask for; safe to repeat."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--since", type=moment, required=True, help="2026-11-20, or 2026-11-20T14:00")
@@ -27,14 +27,19 @@ class Command(BaseCommand):
             raise CommandError("There is no board yet: manage.py notion_board create")
         read = 0
         try:
-            for page in shown(notion.edited_since(board.data_source_id, since), self.stderr):
+            for page in shown(_pages(board, since), self.stderr):
                 read += 1
-                if page.status == Status.QUEUED.label and not page.in_trash:
-                    said = "would be taken in" if dry_run else intake.queue(page)
+                if intake.asks_for_something(page):
+                    said = "would be taken in" if dry_run else intake.look_at(page.id)[1]
                     self.stdout.write(f"“{page.title or page.id}”: {said}")
         except Trouble as trouble:
             raise CommandError(f"After {read} rows: {trouble.message}. Run it again.") from trouble
         self.stdout.write(f"{read} rows read.")
+
+
+def _pages(board: NotionBoard, since: dt.datetime) -> Iterator[notion.Page]:
+    for batch in notion.changed(board.data_source_id, since):
+        yield from batch.pages
 
 
 def moment(text: str) -> dt.datetime:

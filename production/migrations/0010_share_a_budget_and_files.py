@@ -9,8 +9,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0012_choose_where_files_go'),
-        ('production', '0007_look_over_plans'),
+        ('channels', '0006_choose_where_files_go'),
+        ('production', '0009_know_what_rows_show'),
     ]
 
     operations = [
@@ -87,11 +87,6 @@ class Migration(migrations.Migration):
             model_name='task',
             name='show_at',
             field=models.DateTimeField(editable=False, help_text='When Notion is told how far it is; a change of status says it too.', null=True),
-        ),
-        migrations.AddField(
-            model_name='task',
-            name='told_priority',
-            field=models.CharField(blank=True, editable=False, help_text="As Notion knows it: the creator's own word stays.", max_length=10),
         ),
         migrations.AddField(
             model_name='task',

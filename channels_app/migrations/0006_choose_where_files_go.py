@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0004_compare_sister_channels'),
+        ('channels', '0005_approve_in_notion'),
     ]
 
     operations = [
