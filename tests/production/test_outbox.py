@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from production import budget, lifecycle, notion, outbox
+from production import budget, intake, lifecycle, notion, outbox
 from production.models import Alert, NotionBoard, Priority, Provider, Take, Task
 from production.stages import STAGE, Status, Verb
 from sandbox.client import SandboxClient, board_properties
@@ -141,13 +141,19 @@ def test_tell_the_next_attempt(vendors, page):
 
 
 def test_tell_a_priority_only_when_it_was_changed_here(vendors, page):
-    task = make_task(Status.QUEUED, page_id=page)
+    task = make_task(Status.QUEUED, page_id=page, row_status="Queued", row_words={"priority": ""})
     vendors.edit_page(page, {"Priority": "Low"})  # by the creator, and not read yet
     outbox.tell(task.pk)
     assert vendors.page(page)["properties"]["Priority"] == "Low"
+    Task.objects.update(tell_at=timezone.now())
+    outbox.tell(task.pk, first=intake.look_before_telling)
+    assert Task.objects.get().priority == Priority.LOW
     Task.objects.update(priority=Priority.HIGH, tell_at=timezone.now())
-    outbox.tell(task.pk)
+    outbox.tell(task.pk, first=intake.look_before_telling)
     assert vendors.page(page)["properties"]["Priority"] == "High"
+    Task.objects.update(priority=Priority.LOW, tell_at=timezone.now())
+    outbox.tell(task.pk, first=intake.look_before_telling)
+    assert (vendors.page(page)["properties"]["Priority"], Task.objects.get().priority) == ("Low", Priority.LOW)
 
 
 def test_tell_a_board_whose_status_is_of_notions_own_kind(vendors):
