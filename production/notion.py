@@ -25,6 +25,11 @@ from production.outside import storable
 CHUNK = 2000  # characters a rich text element takes [Notion request limits]
 MOST_CHUNKS = 100  # elements an array takes
 SECONDS = 10  # for each of connecting, sending, waiting, reading: 40 s at most; leases on them are longer
+# What a board has to have: the first seven are read, the others and Status written.
+PROPERTIES = (
+    *("Title", "Channel", "Topic", "Story Direction", "Status", "Priority", "Privacy"),
+    *("Error Log", "YouTube URL", "Cost", "Progress"),
+)
 AGAIN = {409, 429, 500, 502, 503, 504, 529}  # 529 service_overload is like 429
 
 
@@ -99,6 +104,13 @@ def create(data_source_id: str, *, title: str, topic: str, channel: str, status:
     parent = {"type": "data_source_id", "data_source_id": data_source_id}
     with _asking(f"Notion board {data_source_id}") as notion:
         return str(cast("dict[str, Any]", notion.pages.create(parent=parent, properties=properties))["id"])
+
+
+def properties(data_source_id: str) -> dict[str, Any]:
+    """The board's columns by name, as Notion describes them. Errors: NotHereError, Trouble."""
+    with _asking(f"Notion board {data_source_id}") as notion:
+        found = cast("dict[str, Any]", notion.data_sources.retrieve(data_source_id)).get("properties")
+    return found if isinstance(found, dict) else {}
 
 
 def is_signed(body: bytes, signature: str, token: str) -> bool:
