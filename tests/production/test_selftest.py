@@ -202,9 +202,9 @@ def test_speech_by_what_is_left(channel: Channel, settings: Settings, used: int,
         assert found(channel, "speech").level == level
 
 
-@pytest.mark.parametrize(("credits", "level"), [(0, Level.FAIL), (100, Level.WARN), (100_000, Level.PASS)])
-def test_clips_by_what_a_video_takes(channel: Channel, vendors: SandboxClient, credits: int, level: str) -> None:
-    vendors.set_credits(credits)
+@pytest.mark.parametrize(("left", "level"), [(0, Level.FAIL), (100, Level.WARN), (100_000, Level.PASS)])
+def test_clips_by_what_a_video_takes(channel: Channel, vendors: SandboxClient, left: int, level: str) -> None:
+    vendors.set_credits(left)
     finding = found(channel, "clips")
     vendors.set_credits(1_000_000)
     assert finding.level == level
