@@ -13,7 +13,7 @@ import yaml
 from django.urls import reverse
 from django.utils import timezone
 
-from production import asking, commitment, explain, lifecycle, recipes
+from production import asking, commitment, explain, gates, lifecycle, recipes
 from production.commitment import Commitment
 from production.explain import Blocker
 from production.lint import CLIP_SECONDS
@@ -228,7 +228,7 @@ def stage_at(task: Task) -> Stage:
 def seen(task: Task) -> str:
     """Names what a person is looking at, so that a decision never falls on something else."""
     stage = REVIEWS.get(Status(task.status))
-    return f"{task.status}:{recipes.content_hash(task, stage) if stage else ''}"
+    return f"{task.status}:{gates.asked_about(task, stage) if stage else ''}"
 
 
 def _back_to(task: Task) -> list[Stage]:
