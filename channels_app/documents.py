@@ -264,7 +264,17 @@ def _dump_decimal(dumper: yaml.SafeDumper, value: Decimal) -> yaml.Node:
 
 
 def _dump_text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-    return dumper.represent_scalar(_tag("str"), str(value), style="|" if "\n" in value else None)
+    return dumper.represent_scalar(_tag("str"), str(value), style=_style(value))
+
+
+def _style(text: str) -> str | None:
+    """As people write it, where that reads back the same: what can't be seen is escaped between quotes."""
+    lines = text.split("\n")
+    if not all(line.isprintable() and line == line.rstrip() for line in lines):
+        return '"'
+    if len(lines) == 1:
+        return None
+    return '"' if text[0] in " \n" else "|"
 
 
 _Dumper.add_representer(Decimal, _dump_decimal)

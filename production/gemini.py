@@ -35,7 +35,7 @@ class Answer:
     is_cut: bool = False
 
 
-class _TooComplexError(Exception):
+class _TooComplexError(Trouble):
     """Gemini holds its answer to a schema only up to some complexity, which it does not tell; refused, unbilled."""
 
 
@@ -148,12 +148,12 @@ def _json(content: bytes) -> Json:
     return found
 
 
-def _trouble(status: int, content: bytes) -> Exception:
+def _trouble(status: int, content: bytes) -> Trouble:
     """A daily limit shows seconds too in RetryInfo: quotaId decides."""
     said = content[:5000].decode(errors="replace")
     message = f"The text model answered {status}: {' '.join(said.split())[:300]}"
     if status == 400 and "too many states" in said:
-        return _TooComplexError(message)
+        return _TooComplexError(Kind.PERMANENT, message)
     if status == 429 and "PerDay" in said:
         return Trouble(Kind.QUOTA, message)
     return Trouble(Kind.TRANSIENT if status in AGAIN else Kind.PERMANENT, message)
