@@ -209,10 +209,19 @@ def pick(task: Task, take: Take, *, by: str) -> str:
         raise DecisionError(f"A take can be picked at a gate or after an error, not in {task.get_status_display()}")
     if take.task_id != task.pk or take.state != State.DONE:
         raise DecisionError("Only a finished take of this task can be picked")
+    if take.kind == "plan":
+        _require_a_step(task, take)
     takes.overrule(take, by=by)
     flow.make_count(task, take)
     _take_back_yes(task, _stage_at_gate(task))
     return f"{take} it is"
+
+
+def _require_a_step(task: Task, take: Take) -> None:
+    """Errors: DecisionError where an older take of a step would make no plan with the other steps, or no more can."""
+    if take.position not in STEP or STAGES[0] not in (_stage_at_gate(task), lifecycle.failed_stage(task)):
+        raise DecisionError("A step of the plan is picked at the assets gate or after an asset error")
+    _require_fit(planning.outputs_so_far(task) | {STEP[take.position].name: take}, take, take.result)
 
 
 @transaction.atomic

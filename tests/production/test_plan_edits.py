@@ -310,6 +310,31 @@ def test_image_added_by_hand_is_drawn_after_the_next_yes(at_once: None) -> None:
     assert [each.name for each in task.takes.filter(state=Take.State.WAITING)] == ["image 4"]
 
 
+def test_former_take_of_a_step_is_shown_and_picked(operator_client: Client) -> None:
+    task = at_plan_stop()
+    former = task.takes.get(kind="plan", position=NUMBER["narration"])
+    need = recipes.needs(task, STAGES[0])[NUMBER["narration"] - 1]
+    make_take(task, "plan", NUMBER["narration"], recipe=need.recipe)
+    newer = task.takes.get(kind="plan", position=NUMBER["narration"], selected=True)
+    Take.objects.filter(pk=newer.pk).update(result={"narration": ["Other", "Words"]})
+    planning.land(fresh(newer))
+    assert "Words of the first" in operator_client.get(review_of(task)).content.decode()
+    decisions.pick(task, former, by="Ada")
+    assert task.clips.first().narration == "Words of the first"
+    decisions.pick(task, newer, by="Ada")
+    assert task.clips.first().narration == "Other"
+
+
+def test_former_take_of_a_step_that_fits_no_more_is_refused() -> None:
+    task = at_plan_stop()
+    need = recipes.needs(task, STAGES[0])[NUMBER["narration"] - 1]
+    odd = make_take(task, "plan", NUMBER["narration"], recipe=need.recipe, selected=False)
+    Take.objects.filter(pk=odd.pk).update(result={"narration": ["Only one"]})
+    task.takes.filter(kind="plan", position=NUMBER["narration"], number=1).update(selected=True)
+    with pytest.raises(DecisionError, match=r"Narration text: .* has 1 entries"):
+        decisions.pick(task, fresh(odd), by="Ada")
+
+
 # ---------------------------------------------------------------- two people, and words of one's own
 
 
