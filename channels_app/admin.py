@@ -177,7 +177,8 @@ class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
                 return redirect("admin:channels_channel_change", pk)
         lines = selftest.lines(channel)
         context = {"channel": channel, "lines": lines, "may_ask": may_ask}
-        context |= {"waits": any(line.is_waiting for line in lines), "lost": any(line.is_lost for line in lines)}
+        lost = any(line.is_lost for line in lines) or selftest.is_silent(lines)
+        context |= {"waits": any(line.is_waiting for line in lines), "lost": lost}
         return render(request, "admin/channels/channel/checks.html", context)
 
     @admin.display(description="Channel", ordering="name")

@@ -20,7 +20,8 @@ from channels_app.models import Channel, CheckResult
 log = structlog.get_logger(__name__)
 Level = CheckResult.Level
 JOB = "channels_app.selftest.answer"
-PATIENCE = dt.timedelta(minutes=3)  # all checks at their slowest; after it a question counts as lost
+PATIENCE = dt.timedelta(minutes=6)  # all checks at their slowest; after it a question counts as lost
+LATE = dt.timedelta(seconds=20)  # without any answer: the page asks whether a worker is alive
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class Line:
 
     @property
     def is_lost(self) -> bool:
-        return self.result.asked is not None and self.result.asked < timezone.now() - PATIENCE
+        return self.is_older(PATIENCE)
+
+    def is_older(self, age: dt.timedelta) -> bool:
+        return self.result.asked is not None and self.result.asked < timezone.now() - age
 
 
 def lines(channel: Channel) -> list[Line]:
@@ -66,6 +70,11 @@ def lines(channel: Channel) -> list[Line]:
     return [
         Line(title, known.get(name) or CheckResult(channel=channel, name=name)) for name, (title, _) in CHECKS.items()
     ]
+
+
+def is_silent(lines: list[Line]) -> bool:
+    """Whether everything was asked a while ago and nothing has been answered: no worker, or all are busy."""
+    return bool(lines) and all(line.is_older(LATE) for line in lines)
 
 
 @transaction.atomic

@@ -151,6 +151,7 @@ class Page:
     seen: str
     blocker: Blocker | None  # why the system, which has it, isn't done
     back_to: list[Stage]
+    at_plan: bool = False  # the plan waits for its yes, or images that nobody has drawn
     commitment: Commitment | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -214,6 +215,7 @@ def read(task: Task, stage_name: str = "") -> Page:
         seen=seen(task),
         blocker=explain.why(task) if tone in LIVE else None,
         back_to=_back_to(task),
+        at_plan=can_approve and gates.stops_at_plan(task),
         commitment=commitment.of(task, here, takes, lanes) if can_approve else None,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
     )

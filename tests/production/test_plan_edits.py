@@ -341,6 +341,9 @@ def test_former_take_of_a_step_that_fits_no_more_is_refused() -> None:
 def test_second_yes_at_the_plan_stop_names_the_first(operator_client: Client, at_once: None) -> None:
     task = at_plan_stop()
     seen = review.seen(task)
+    page = operator_client.get(review_of(task)).content.decode()
+    assert "Approve the plan?" in page
+    assert "Look closely" not in page
     decisions.approve(task, by="Ada")
     flow.start_waiting(task.channel_id)
     page = operator_client.post(review_of(task), {"seen": seen, "verb": "approve"}, follow=True)

@@ -276,6 +276,10 @@ def test_button_shows_results_as_they_come(operator_client: Client, channel: Cha
 
 def test_button_without_a_worker_says_so(operator_client: Client, channel: Channel) -> None:
     press(operator_client, channel)
+    CheckResult.objects.update(asked=timezone.now() - selftest.LATE - dt.timedelta(seconds=1))
+    page = operator_client.get(checks_url(channel)).content.decode()
+    assert "No worker has answered" in page
+    assert "every 1s" in page
     CheckResult.objects.update(asked=timezone.now() - selftest.PATIENCE - dt.timedelta(seconds=1))
     page = operator_client.get(checks_url(channel)).content.decode()
     assert "No worker has answered" in page

@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, paths: list[Path], dry_run: bool, **options: Any) -> None:
         if not paths and not settings.CHANNELS_DIR.is_dir():
             raise CommandError(f"There is no folder {settings.CHANNELS_DIR}: make it, set CHANNELS_DIR or name files")
-        files = sync.find(paths or [settings.CHANNELS_DIR])
+        files = _find(paths or [settings.CHANNELS_DIR])
         outcomes = list(self._told(files, dry_run=dry_run))
         if not paths:
             self._tell_of_others(outcomes)
@@ -44,3 +44,10 @@ class Command(BaseCommand):
         others = sync.without_file({outcome.channel.slug for outcome in outcomes})
         if others:
             self.stdout.write(f"No usable file speaks of {', '.join(others)}: left as they are.")
+
+
+def _find(paths: list[Path]) -> list[Path]:
+    try:
+        return sync.find(paths)
+    except OSError as error:
+        raise CommandError(f"{error.filename} can't be read ({error.strerror}): mend its permissions") from error
