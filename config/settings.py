@@ -181,6 +181,7 @@ CLUSTERS = (Q_CLUSTER["name"], *Q_CLUSTER["ALT_CLUSTERS"])
 WORKSPACE_ROOT = Path(env.str("WORKSPACE_ROOT", default=str(BASE_DIR / "var/workspaces")))
 WORKSPACE_KEEP = dt.timedelta(days=env.int("WORKSPACE_KEEP_DAYS", default=7))
 DISK_RESERVE = env.int("DISK_RESERVE_MB", default=2000) * 1_000_000
+CHANNELS_DIR = Path(env.str("CHANNELS_DIR", default=str(BASE_DIR / "channels")))
 SCRIPTS_DIR = Path(env.str("SCRIPTS_DIR", default=str(BASE_DIR / "scripts")))
 SCRIPTS_PYTHON = env.str("SCRIPTS_PYTHON", default="")
 LEASE = seconds("LEASE_SECONDS", default=30)

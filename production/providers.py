@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
+from channels_app.models import Channel
 from production import budget
 from production.errors import Kind, Trouble
 from production.models import LedgerEntry, Meter, Provider, Take, Tally
@@ -95,6 +96,13 @@ def is_simulated(piece: Piece) -> bool:
 
 def lane_is_simulated(lane: str) -> bool:
     return not all(is_own_address(name) for name in LANE[lane].addresses)
+
+
+def key_of(channel: Channel, name: str) -> str:
+    """The secret `name` that work for this channel is done with: its own, else the common one. Errors: ValueError where
+    its own can't be decrypted."""
+    own = channel.tokens.filter(name=name).first()
+    return own.value if own and own.value else str(getattr(settings, name))
 
 
 # ---------------------------------------------------------------- how much it can do

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 
 from channels_app.models import Privacy
-from production import decisions, flow, lifecycle, recipes
+from production import decisions, gates, lifecycle, recipes
 from production.decisions import DecisionError
 from production.errors import IllegalMoveError, StaleError
 from production.models import Priority, Task
@@ -148,7 +148,7 @@ def _approve(task: Task, stage: Stage, by: str) -> str:
         return _late_yes(task, stage)
     if stage.name not in task.channel.notion_gates:
         raise DecisionError(f"{stage.title} of channel {task.channel} can be approved in the admin only")
-    if flow.stops_at_plan(task):
+    if gates.stops_at_plan(task):
         raise DecisionError("its plan waits for a yes, in the admin, where it can be read")
     if task.told_hash != recipes.content_hash(task, stage):
         raise DecisionError("what lies there has changed since the row heard of it; look at it, then set it again")

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from channels_app.models import Channel
-from production import decisions, documents, flow, importing, lifecycle, notion, recipes, workspace
+from production import decisions, documents, flow, gates, importing, lifecycle, notion, recipes, workspace
 from production.documents.pictures import KINDS
 from production.models import Asset, LedgerEntry, NotionBoard, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, STEPS, Status, Verb
@@ -118,7 +118,7 @@ def test_import_at_a_stage_approves_what_comes_before(folder: Path):
         ("assets", "olga"),
         ("composites", "olga"),
     ]
-    assert not any(flow.is_gate_open(task, STAGE[name]) for name in ("assets", "composites"))
+    assert not any(gates.is_gate_open(task, STAGE[name]) for name in ("assets", "composites"))
 
 
 def test_import_keeps_a_clip_whose_picture_is_lost(folder: Path):
@@ -249,7 +249,7 @@ def test_begin_at_upload_passes_every_gate():
     done.refresh_from_db()
     assert done.status == Status.APPROVED
     assert done.changes.filter(verb=Verb.PRESENT, by="olga").exists()
-    assert not flow.is_gate_open(done, REVIEWS[Status.FINAL_REVIEW])
+    assert not gates.is_gate_open(done, REVIEWS[Status.FINAL_REVIEW])
 
 
 # ---------------------------------------------------------------- round trip

@@ -99,10 +99,7 @@ def test_write_asks_with_schema_key_facts_and_what_is_settled(settings: Settings
     assert usd == Decimal("0.0065")  # 1,000 tokens at 0.50 and 2,000 at 3.00 USD a million
     assert met[0].headers["x-goog-api-key"] == "the-key"
     clip = asked["generationConfig"]["responseJsonSchema"]["properties"]["clips"]["items"]["properties"]
-    assert (clip["character"]["enum"], clip["environment"]["enum"]) == (
-        ["bee", "hive", "comb"],
-        ["bee", "hive", "comb", ""],
-    )
+    assert clip["character"]["enum"] == clip["environment"]["enum"] == ["bee", "hive", "comb"]
     text = asked["contents"][0]["parts"][0]["text"]
     assert "How $bees dance" in text
     assert "action first and the camera last" in text
