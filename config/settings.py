@@ -181,7 +181,8 @@ CLUSTERS = (Q_CLUSTER["name"], *Q_CLUSTER["ALT_CLUSTERS"])
 WORKSPACE_ROOT = Path(env.str("WORKSPACE_ROOT", default=str(BASE_DIR / "var/workspaces")))
 WORKSPACE_KEEP = dt.timedelta(days=env.int("WORKSPACE_KEEP_DAYS", default=7))
 DISK_RESERVE = env.int("DISK_RESERVE_MB", default=2000) * 1_000_000
-SCRIPTS_DIR = Path(env.str("SCRIPTS_DIR", default=str(BASE_DIR / "scripts")))
+OWN_SCRIPTS_DIR = BASE_DIR / "scripts"
+SCRIPTS_DIR = Path(env.str("SCRIPTS_DIR", default=str(OWN_SCRIPTS_DIR)))
 SCRIPTS_PYTHON = env.str("SCRIPTS_PYTHON", default="")
 LEASE = seconds("LEASE_SECONDS", default=30)
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=2.0)

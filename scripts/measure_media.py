@@ -2,12 +2,12 @@
 """Measure a finished image, sound or film, and make the small picture that stands for it on a page. Judges nothing."""
 
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 
-import poster
 from command import Parser, run
 from contract import emit, require_file, whole_file
-from meter import Measured, measure_picture, measure_sound
+from turn import turn
 
 STILLS = (".png", ".jpg", ".jpeg", ".webp")
 SOUNDS = (".mp3", ".wav")
@@ -15,24 +15,22 @@ SOUNDS = (".mp3", ".wav")
 
 def main(arguments: Namespace) -> None:
     """One line of what the file is and holds, and its poster."""
-    path = arguments.input
-    require_file(path, "--input")
-    with whole_file(arguments.poster) as part:
-        if path.suffix in STILLS:
-            measured = poster.of_still(path, part)
-        elif path.suffix in SOUNDS:
-            poster.of_sound(path, part)
-            measured = measure_sound(path)
-        else:
-            poster.of_film(path, part)
-            measured = measure_picture(path, glance=arguments.glance) | _sound_beside(path)
-    emit("measured", **measured)
+    require_file(arguments.input, "--input")
+    with turn(arguments.turns) if arguments.turns else nullcontext(), whole_file(arguments.poster) as part:
+        emit("measured", **_measured(arguments.input, part, glance=arguments.glance))
 
 
-def _sound_beside(path: Path) -> Measured:
-    """What a film's sound track is like; nothing where it has none."""
-    found = measure_sound(path)
-    return {f"sound_{name}" if name in ("seconds", "errors") else name: value for name, value in found.items()}
+def _measured(path: Path, part: Path, *, glance: bool) -> dict[str, object]:
+    import meter  # with PyAV and Pillow: who waits for a turn is small
+    import poster
+
+    if path.suffix in STILLS:
+        return poster.of_still(path, part)
+    if path.suffix in SOUNDS:
+        poster.of_sound(path, part)
+        return meter.measure_sound(path)
+    poster.of_film(path, part)
+    return meter.measure_picture(path, glance=glance) | meter.measure_sound(path, prefix="sound_")
 
 
 def parser() -> Parser:
@@ -40,9 +38,8 @@ def parser() -> Parser:
     flags = Parser(description=__doc__)
     flags.add_argument("--input", required=True, type=Path)
     flags.add_argument("--poster", required=True, type=Path)
-    flags.add_argument(
-        "--glance", action="store_true", help="leave out the frames that no other is made from: half the time"
-    )
+    flags.add_argument("--glance", action="store_true", help="leave out frames that no other is made from: much faster")
+    flags.add_argument("--turns", type=Path, metavar="FOLDER", help="wait there while as many look as there are cores")
     return flags
 
 

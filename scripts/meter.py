@@ -38,9 +38,9 @@ def measure_picture(path: Path, *, glance: bool) -> Measured:
     }
 
 
-def measure_sound(path: Path) -> Measured:
+def measure_sound(path: Path, *, prefix: str = "") -> Measured:
     """Length, decoding errors, silences, loudness (LUFS), true peak (dBTP), and the share of samples within a decibel
-    of full scale. Nothing where there is no sound track."""
+    of full scale. Nothing where there is no sound track. prefix: before the names that a picture has too."""
     with av.open(str(path)) as container:
         if not container.streams.audio:
             return {}
@@ -53,8 +53,8 @@ def measure_sound(path: Path) -> Measured:
         raise Failure("permanent", f"--input {path} has a sound track without a sound")
     level, seconds = read_meter(log), samples / each_second
     return {
-        "seconds": round(seconds, 3),
-        "errors": len(DAMAGE.findall(log)),
+        f"{prefix}seconds": round(seconds, 3),
+        f"{prefix}errors": len(DAMAGE.findall(log)),
         "silent": _stretches(log, "silence_start: ", "silence_end: ", seconds),
         "lufs": max(SILENCE, level.integrated),
         "true_peak": max(SILENCE, level.true_peak),
