@@ -23,7 +23,7 @@ def of_still(path: Path, target: Path) -> Measured:
     """Write the poster; the picture's shape, and how far apart its darkest and brightest places are (0 to 255)."""
     picture = open_picture(path, "--input")
     low_and_high = picture.resize(BLANK, Image.Resampling.BOX).getextrema()
-    spread = max(high - low for low, high in low_and_high)  # type: ignore[operator, misc]
+    spread = max(high - low for low, high in low_and_high)  # type: ignore[misc]
     width, height = picture.size
     _write(picture, target)
     return {"width": width, "height": height, "spread": spread}
@@ -49,13 +49,14 @@ def of_sound(path: Path, target: Path) -> None:
 
 
 def _lit_frame(path: Path) -> Image.Image:
-    best, brightness = None, -1.0
+    best: Image.Image | None = None
+    brightness = -1.0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
         for frame in container.decode(stream):
             height = round(frame.height * WIDTH / frame.width / 2) * 2
-            small = frame.reformat(WIDTH, height, format="rgb24").to_image()  # type: ignore[no-untyped-call]
+            small: Image.Image = frame.reformat(WIDTH, height, format="rgb24").to_image()  # type: ignore[no-untyped-call]
             mean = ImageStat.Stat(small.convert("L")).mean[0]
             if mean > brightness:
                 best, brightness = small, mean
