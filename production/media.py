@@ -104,9 +104,10 @@ def serve(request: HttpRequest, path: Path, *, etag: str = "", most: int = 0) ->
         headers["Cache-Control"] = FOR_EVER if etag else HOUR
         if handed_on := _handed_on(path, headers):
             return handed_on
-        seen = HttpResponse(headers=headers)
-        if unchanged := get_conditional_response(request, headers["ETag"], int(stat.st_mtime), seen):
-            return unchanged
+        plain = HttpResponse(headers=headers)
+        answer = get_conditional_response(request, headers["ETag"], int(stat.st_mtime), plain)
+        if answer is not plain:
+            return answer
         return _answer(request, path, stat.st_size, headers, most)
     except OSError as gone:
         raise Http404("The file has been removed with its workspace") from gone
@@ -146,9 +147,8 @@ def _answer(request: HttpRequest, path: Path, size: int, headers: dict[str, str]
     status = 206 if is_part else 200
     if request.method == "HEAD":
         return HttpResponse(status=status, headers=headers)
-    response = FileResponse(
-        _Slice(path.open("rb"), first, last), status=status, headers=headers, content_type=headers["Content-Type"]
-    )
+    kind = headers.pop("Content-Type")
+    response = FileResponse(_Slice(path.open("rb"), first, last), status=status, headers=headers, content_type=kind)
     response.block_size = BLOCK
     return response
 
