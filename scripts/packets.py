@@ -13,7 +13,8 @@ def is_damaged(packet: bytes, length_size: int) -> bool:
         end = place + size
         if not size or end > len(packet):
             return True
-        if any(packet.find(bytes_, place, end - PADDING) >= 0 for bytes_ in FORBIDDEN):
+        inside = max(place, end - PADDING)
+        if any(packet.find(pattern, place, inside) >= 0 for pattern in FORBIDDEN):
             return True
         place = end
     return place != len(packet)
