@@ -38,7 +38,7 @@ def parser() -> Parser:
     flags = Parser(description=__doc__)
     flags.add_argument("--input", required=True, type=Path)
     flags.add_argument("--poster", required=True, type=Path)
-    flags.add_argument("--glance", action="store_true", help="leave out frames that no other is made from: much faster")
+    flags.add_argument("--glance", action="store_true", help="leave out frames between others: much faster")
     flags.add_argument("--turns", type=Path, metavar="FOLDER", help="wait there while as many look as there are cores")
     return flags
 
