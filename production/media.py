@@ -106,7 +106,7 @@ def serve(request: HttpRequest, path: Path, *, etag: str = "", most: int = 0) ->
             return handed_on
         plain = HttpResponse(headers=headers)
         answer = get_conditional_response(request, headers["ETag"], int(stat.st_mtime), plain)
-        if answer is not plain:
+        if answer is not None and answer is not plain:
             return answer
         return _answer(request, path, stat.st_size, headers, most)
     except OSError as gone:
