@@ -3,6 +3,7 @@
 It is about the file, never about its take: whatever goes wrong here is one more finding.
 """
 
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,8 @@ def poster_of(path: Path) -> Path:
 
 
 def begin(kind: str, path: Path) -> Run:
-    """Start looking, or find who does so already: nobody looks twice. Errors: OSError."""
+    """Start looking, or find who does so already: nobody looks twice, unless its machine is lost: process numbers and
+    clocks of another one mean nothing here. Errors: OSError."""
     glance = ["--glance"] if kind == "film" else []  # its clips were looked at frame by frame
     turns = settings.WORKSPACE_ROOT / ".turns"
     order = Order(
@@ -44,7 +46,7 @@ def begin(kind: str, path: Path) -> Run:
         flags=["--input", str(path), "--poster", str(poster_of(path)), "--turns", str(turns), *glance],
         env={name: settings.MODELS[name] for name in ("FFMPEG",) if settings.MODELS[name]} | {"SCRIPTS_ENV_FILE": ""},
         secrets={},
-        folder=path.with_name(f"{path.stem}.look"),
+        folder=path.with_name(f"{path.stem}.look.{socket.gethostname()}"),
         output=None,
         seconds=LIMITS.get(kind, LIMIT),
         is_ours=True,
