@@ -195,7 +195,7 @@ def _slots() -> dict[str, int]:
 
 
 def _write_scripts(folder: Path, seconds: dict[str, float]) -> Path:
-    """The seven scripts, their times, and one canned file of each kind."""
+    """The seven scripts, their times, and one canned file of each kind: nothing for which a person would be asked."""
     from production.stages import PIECES
 
     (folder / "jobs").mkdir(parents=True)
@@ -205,7 +205,7 @@ def _write_scripts(folder: Path, seconds: dict[str, float]) -> Path:
     how = {piece.kind: "works" if piece.kind in WORK_SECONDS else "waits" for piece in made}
     times = {piece.does: {"waits": 0.0, "works": 0.0, how[piece.kind]: seconds[piece.kind]} for piece in made}
     (folder / "times.json").write_text(json.dumps(times))
-    picture, sound = ["-f", "lavfi", "-i", "color=s=320x180:d=10"], ["-f", "lavfi", "-i", "sine=d=8"]
+    picture, sound = ["-f", "lavfi", "-i", "testsrc2=s=1280x720:d=10"], ["-f", "lavfi", "-i", "sine=d=8"]
     for name, inputs in {"png": [*picture, "-frames:v", "1"], "mp3": sound, "mp4": [*picture, *sound]}.items():
         _ffmpeg(*inputs, str(folder / f"canned.{name}"))
     return folder

@@ -182,7 +182,8 @@ WORKSPACE_ROOT = Path(env.str("WORKSPACE_ROOT", default=str(BASE_DIR / "var/work
 WORKSPACE_KEEP = dt.timedelta(days=env.int("WORKSPACE_KEEP_DAYS", default=7))
 DISK_RESERVE = env.int("DISK_RESERVE_MB", default=2000) * 1_000_000
 CHANNELS_DIR = Path(env.str("CHANNELS_DIR", default=str(BASE_DIR / "channels")))
-SCRIPTS_DIR = Path(env.str("SCRIPTS_DIR", default=str(BASE_DIR / "scripts")))
+OWN_SCRIPTS_DIR = BASE_DIR / "scripts"
+SCRIPTS_DIR = Path(env.str("SCRIPTS_DIR", default=str(OWN_SCRIPTS_DIR)))
 SCRIPTS_PYTHON = env.str("SCRIPTS_PYTHON", default="")
 LEASE = seconds("LEASE_SECONDS", default=30)
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=2.0)
@@ -190,6 +191,7 @@ ASK_EVERY = seconds("ASK_SECONDS", default=10)
 RENDER_LIMIT = seconds("RENDER_LIMIT_SECONDS", default=2000)
 UNKNOWN_LIMIT = seconds("UNKNOWN_LIMIT_SECONDS", default=1200)
 RETRY_MINUTES = tuple(env.list("RETRY_MINUTES", cast=float, default=[1, 5, 15, 60]))
+ACCEL_PREFIX = env.str("ACCEL_PREFIX", default="")
 BATCH = env.int("BATCH", default=16)
 UNDO = seconds("UNDO_SECONDS", default=10)
 ALERT_GATHER = seconds("ALERT_GATHER_SECONDS", default=10)

@@ -15,6 +15,8 @@ urlpatterns = [
     path("webhook/notion", webhook.notion, name="webhook-notion"),
     path("callback/<uuid:token>", callbacks.callback, name="callback"),
     path("media/take/<int:take_id>", media.take_file, name="take-file"),
+    path("media/take/<int:take_id>/poster", media.take_poster, name="take-poster"),
+    path("media/take/<int:take_id>/captions.vtt", media.take_captions, name="take-captions"),
     path("media/signed/<str:name>/<str:_file>", media.signed_file, name="signed-file"),
     path("media/channel/<slug:slug>/<str:name>", media.branding_file, name="branding-file"),
 ]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
 
-from production.models import Approval, Task
+from production.models import Approval, Take, Task
 from production.stages import ERRORS, HOLDING, REVIEWS, STAGES, Status
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def _awaits_a_person() -> Q:
         if stage.review and stage.approved == stage.ready:
             yes = Approval.objects.filter(task=OuterRef("pk"), stage=stage.name, at__gte=OuterRef("status_since"))
             no_gate = ~Q(channel__gates__contains=[stage.name])
+            no_gate &= ~Q(Exists(Take.objects.useless(OuterRef("pk"), stage)))
             settled |= Q(status=stage.review) & (no_gate | Q(Exists(yes)))
     return Q(status__in=[*REVIEWS, *ERRORS]) & ~settled
 

@@ -263,7 +263,7 @@ def _pass_gate(task: Task, stage: Stage, by: str) -> None:
     """A yes to what is there, where the channel asks for one."""
     if stage.review and stage.review != stage.ready:
         lifecycle.move(task, Verb.PRESENT, by=by, stage=stage)
-    if stage.asks(task.channel.gates):
+    if stage.asks(task.channel.gates) or Take.objects.useless(task, stage).exists():
         Approval.objects.create(task=task, stage=stage.name, content_hash=recipes.content_hash(task, stage), by=by)
     if stage.approved and stage.approved != stage.ready:
         lifecycle.move(task, Verb.APPROVE, by=by, stage=stage)

@@ -51,7 +51,10 @@ def _why_a_person(task: Task, status: Status) -> Blocker:
     if status in ERRORS:
         last = task.changes.filter(is_error=True).last()
         return Blocker(f"It failed and waits for you: {last.reason if last else 'see its history'}", who="you")
-    return Blocker(f"{REVIEWS[status].title}: a yes is needed", who="you")
+    stage = REVIEWS[status]
+    useless = Take.objects.useless(task, stage).first()
+    because = f": {useless} {useless.findings[0]['words']}" if useless else ""
+    return Blocker(f"{stage.title}: a yes is needed{because}", who="you")
 
 
 def _why_no_slot(task: Task) -> Blocker:

@@ -56,10 +56,11 @@ def _startable(channel: Channel, most: int) -> Iterator[Task]:
     waiting = channel.tasks.exclude(approvals__at__gt=fresh).order_by("priority", "created", "pk")
     for status in (*(stage.waits_in for stage in reversed(STAGES)), Status.QUEUED):
         gate = REVIEWS.get(status)
-        asked = gate is not None and gate.asks(channel.gates)
         there = waiting.filter(status=status)
-        if gate and asked:
-            there = there.filter(Exists(Approval.objects.filter(task=OuterRef("pk"), stage=gate.name)))
+        if gate:
+            yes = Exists(Approval.objects.filter(task=OuterRef("pk"), stage=gate.name))
+            useless = Exists(Take.objects.useless(OuterRef("pk"), gate))
+            there = there.filter(yes if gate.asks(channel.gates) else yes | ~useless)
         locked = there.select_for_update(of=("self",), skip_locked=True, no_key=True)
         yield from locked.select_related("channel")[: most + BEHIND]
 
@@ -200,6 +201,10 @@ def _finish(task: Task, stage: Stage) -> None:
 
 
 def _open_gate(task: Task, stage: Stage) -> None:
+    """What looks useless is said where the channel would not have asked."""
+    useless = Take.objects.useless(task, stage).first()
+    if useless and not stage.asks(task.channel.gates):
+        lifecycle.remark(task, f"You are asked: {useless} {useless.findings[0]['words']}", stage=stage, by=SYSTEM)
     if stage.review and stage.review != stage.ready:
         lifecycle.move(task, Verb.PRESENT, by=SYSTEM, stage=stage)
     if stage.approved and stage.approved != stage.ready and not gates.is_gate_open(task, stage):
@@ -244,14 +249,7 @@ def settle(take: Take, outcome: Outcome) -> None:
 
 def _settle_done(task: Task, take: Take, outcome: Outcome) -> None:
     assert outcome.output
-    takes.done(
-        take,
-        output=workspace.relative(take, outcome.output),
-        result=outcome.result,
-        sha256=outcome.sha256,
-        size=outcome.size,
-        seconds=outcome.seconds,
-    )
+    takes.done(take, output=workspace.relative(take, outcome.output), **outcome.made)
     ledger.settle(take, outcome.usd)
     make_count(task, take)
     lifecycle.show(task)

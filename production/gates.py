@@ -2,13 +2,13 @@
 
 from channels_app.models import PLAN
 from production import lint, recipes
-from production.models import Task
+from production.models import Take, Task
 from production.stages import STAGES, Stage
 
 
 def is_gate_open(task: Task, stage: Stage) -> bool:
-    """A person is asked where the channel wants it and has not said yes to exactly this content."""
-    if not stage.asks(task.channel.gates):
+    """A person is asked where the channel wants it or a piece looks useless, and has not said yes to exactly this."""
+    if not (stage.asks(task.channel.gates) or Take.objects.useless(task, stage).exists()):
         return stops_at_plan(task)
     said_yes = task.approvals.filter(stage=stage.name, content_hash=recipes.content_hash(task, stage))
     return not said_yes.exists()

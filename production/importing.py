@@ -11,7 +11,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,24 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import decisions, documents, flow, notion, planning, probe, recipes, takes, wishes, workspace
+from production import (
+    decisions,
+    documents,
+    flow,
+    looking,
+    notion,
+    planning,
+    probe,
+    recipes,
+    takes,
+    wishes,
+    workspace,
+)
 from production.documents.findings import Findings, Remark
 from production.documents.markdown import Place
 from production.documents.media import Piece, find_media
 from production.errors import Trouble
+from production.looking import Looked
 from production.models import Clip, NotionBoard, Take, Task
 from production.recipes import Need, Recipe
 from production.stages import PIECE, PIECES, STAGE, STAGES, STEPS, Status
@@ -55,6 +68,13 @@ class Medium:
     sha256: str
     size: int
     seconds: float | None
+    looked: Looked = field(default_factory=Looked)
+
+    @property
+    def columns(self) -> Json:
+        """Of its take."""
+        figures = {"findings": self.looked.findings, "measured": self.looked.measured}
+        return figures | {"sha256": self.sha256, "size": self.size, "seconds": self.seconds}
 
 
 @dataclass
@@ -154,6 +174,7 @@ def bring_in(production: Production, *, page_id: str = "", by: str, stage: str =
     _refuse_too_early(production, stage)
     with workspace.scratch() as folder:
         copies = {piece: _copy(medium, folder, piece) for piece, medium in production.media.items()}
+        _look_over(production, copies)
         page = _row(production, page_id)
         try:
             task = _make(production, page, copies, by=by, stage=stage)
@@ -188,6 +209,13 @@ def _refuse_too_early(production: Production, stage: str) -> None:
     for kind, numbers in production.lacks.items():
         if stage and STAGE[PIECE[kind].stage].index < STAGE[stage].index:
             raise ImportingError(f"{kind} {numbers[0]} is missing: begin at {PIECE[kind].stage}, not at {stage}")
+
+
+def _look_over(production: Production, copies: dict[Piece, Path]) -> None:
+    """As takes of ours are looked over when they are made."""
+    narrations = {number: clip["narration"] for number, clip in enumerate(production.plan["clips"], 1)}
+    for piece, looked in looking.look_over(copies, narrations).items():
+        production.media[piece] = replace(production.media[piece], looked=looked)
 
 
 def _copy(medium: Medium, folder: Path, piece: Piece) -> Path:
@@ -256,8 +284,9 @@ def _bring_in_medium(task: Task, need: Need, medium: Medium, copy: Path, by: str
     take = _planned(task, need)
     take.token = uuid.uuid4()
     path = copy.rename(_place(take))
-    wanted = "" if need.recipe else by
-    _settle(task, take, path, wanted, result={}, sha256=medium.sha256, size=medium.size, seconds=medium.seconds)
+    if (poster := looking.poster_of(copy)).exists():
+        poster.rename(looking.poster_of(path))
+    _settle(task, take, path, "" if need.recipe else by, result={}, **medium.columns)
 
 
 def _planned(task: Task, need: Need) -> Take:

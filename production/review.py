@@ -13,9 +13,10 @@ import yaml
 from django.urls import reverse
 from django.utils import timezone
 
-from production import asking, commitment, explain, gates, lifecycle, recipes
+from production import asking, commitment, explain, facts, gates, lifecycle, recipes
 from production.commitment import Commitment
 from production.explain import Blocker
+from production.facts import Facts
 from production.lint import CLIP_SECONDS
 from production.models import Asset, Clip, LedgerEntry, Provider, StatusChange, Take, Task
 from production.providers import price
@@ -58,6 +59,20 @@ class Shot:
     @property
     def url(self) -> str:
         return reverse("take-file", args=[self.take.pk]) if self.media and self.take.state == State.DONE else ""
+
+    @property
+    def poster_url(self) -> str:
+        """A small picture of it: an image made small, a film's first lit frame, a sound's wave form; empty: none."""
+        return reverse("take-poster", args=[self.take.pk]) if self.take.measured.get("poster") else ""
+
+    @property
+    def captions_url(self) -> str:
+        """WebVTT for its player; empty where a film has none."""
+        return reverse("take-captions", args=[self.take.pk]) if self.url and self.facts.has_captions else ""
+
+    @property
+    def facts(self) -> Facts:
+        return facts.of(self.take)
 
     @property
     def media(self) -> str:
@@ -122,8 +137,13 @@ class Card:
         return sum((shot.usd for shot in [self.shown, self.trying, *self.others] if shot), Decimal(0))
 
     @property
+    def flags(self) -> list[dict[str, Any]]:
+        """What the look at its file found: code, words, severity and the second it is about, the worst first."""
+        return self.shown.take.findings if self.shown else []
+
+    @property
     def is_suspicious(self) -> bool:
-        return self.is_long or self.state in (State.FAILED, "stale", "missing")
+        return bool(self.flags) or self.is_long or self.state in (State.FAILED, "stale", "missing")
 
 
 @dataclass(frozen=True)
@@ -278,7 +298,7 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, 
         shown=shown,
         trying=trying,
         others=[shot for shot in shots if (shot.url or shot.text) and shot is not shown],
-        poster=poster,
+        poster=(shown.poster_url if shown and shown.media == "video" else "") or poster,
         is_current=bool(shown and recipes.is_current(shown.take, need)),
         price=again,
     )
@@ -315,7 +335,8 @@ def _poster(shelf: recipes.Shelf, need: Need) -> str:
         return ""
     clip = shelf.clips.get(need.position or 1)
     take = shelf.takes.get((clip.layout, clip.number)) if clip else None
-    return Shot(take, Decimal(0)).url if take else ""
+    still = Shot(take, Decimal(0)) if take else None
+    return (still.poster_url or still.url) if still else ""
 
 
 # ---------------------------------------------------------------- what is shown before it is asked for

@@ -40,7 +40,8 @@ echo $? >"$0/exit.new" && mv "$0/exit.new" "$0/exit"
 @dataclass(frozen=True)
 class Order:
     """One start of a script: what to run, with what, where, and for how many seconds at most. One that another machine
-    has started (not `is_here`) can be watched, but its process number means nothing here."""
+    has started (not `is_here`) can be watched, but its process number means nothing here. A tool `is_ours` where it is
+    not one of the scripts that SCRIPTS_DIR may bring: it lies with us and runs with our Python."""
 
     script: str
     flags: list[str]
@@ -50,6 +51,7 @@ class Order:
     output: Path | None
     seconds: int
     is_here: bool = True
+    is_ours: bool = False
 
 
 @dataclass
@@ -133,9 +135,10 @@ def start(order: Order) -> Run:
 
     Errors: FileNotFoundError where the script does not exist.
     """
-    script = settings.SCRIPTS_DIR / order.script
+    folder = settings.OWN_SCRIPTS_DIR if order.is_ours else settings.SCRIPTS_DIR
+    script = folder / order.script
     if not script.is_file():
-        raise FileNotFoundError(f"{order.script} is not in {settings.SCRIPTS_DIR}; set SCRIPTS_DIR")
+        raise FileNotFoundError(f"{order.script} is not in {folder}; set SCRIPTS_DIR")
     LEFT[:] = [process for process in LEFT if process.poll() is None]
     order.folder.mkdir(parents=True, exist_ok=True)
     read_end, write_end = os.pipe()
@@ -145,7 +148,7 @@ def start(order: Order) -> Run:
             os.close(read_end)
             return Run(order)  # a holder who overslept its lease finds it started already
         (order.folder / "began").write_text(str(time.monotonic()))
-        python = settings.SCRIPTS_PYTHON or sys.executable
+        python = (not order.is_ours and settings.SCRIPTS_PYTHON) or sys.executable
         process = subprocess.Popen(
             ["/bin/sh", "-c", WRAPPER, str(order.folder), python, str(script), *order.flags],
             cwd=script.parent,

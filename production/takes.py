@@ -152,16 +152,12 @@ def submitted(take: Take, ref: str) -> None:
     _guarded(take, state=State.SUBMITTED, ref=ref, due_at=timezone.now() + settings.ASK_EVERY, **_RELEASED)
 
 
-def done(take: Take, *, output: str, result: dict[str, Any], sha256: str, size: int, seconds: float | None) -> None:
-    """Finished, and from now on the selected take of its piece."""
+def done(take: Take, **what: Any) -> None:
+    """Finished, and from now on the selected take of its piece. `what`: its columns from `output` to `measured`."""
     _guarded(
         take,
         state=State.DONE,
-        output=output,
-        result=result,
-        sha256=sha256,
-        size=size,
-        seconds=seconds,
+        **what,
         error="",
         error_kind="",
         finished=timezone.now(),

@@ -1,8 +1,8 @@
 """What a script owes its runner: JSON lines on stdout, a kind for every failure, and files that are whole.
 
 Events, one object a line: ``started`` (always first), ``sending`` (a paid request is about to leave), ``submitted``,
-``state``, ``progress``, ``cost``, ``timings``, ``loudness``, ``film``, ``warning``, ``error``. A script that died after
-``started`` and before ``sending`` bought nothing.
+``state``, ``progress``, ``cost``, ``timings``, ``loudness``, ``film``, ``measured``, ``warning``, ``error``. A script
+that died after ``started`` and before ``sending`` bought nothing.
 """
 
 import json

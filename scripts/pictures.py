@@ -5,11 +5,13 @@ import warnings
 from pathlib import Path
 
 from contract import Failure, require_file
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 FRAME = (1920, 1080)
 MAX_PIXELS = 50_000_000
 FORMATS = ("PNG", "JPEG", "WEBP")
+MOST_COMMENT = 500  # characters
 
 
 def open_picture(path: Path, role: str, *, mode: str = "RGB", near: tuple[int, int] | None = None) -> Image.Image:
@@ -57,5 +59,17 @@ def as_jpeg(picture: Image.Image, quality: int) -> bytes:
 
 
 def save_png(picture: Image.Image, file: Path) -> None:
-    """Write the picture as PNG. Level 3: half the time of the default 6 for a few percent of size."""
-    picture.save(file, "PNG", compress_level=3)
+    """Write the picture as PNG, with the comment it came with: stand-ins of a vendor mark what they made there.
+
+    Level 3: half the time of the default 6 for a few percent of size.
+    """
+    text = PngInfo()
+    if comment := _comment(picture):
+        text.add_itxt("Comment", comment)
+    picture.save(file, "PNG", compress_level=3, pnginfo=text)
+
+
+def _comment(picture: Image.Image) -> str:
+    """The comment of a JPEG, or of EXIF, where WebP has it."""
+    said = picture.info.get("comment") or picture.getexif().get(ExifTags.Base.ImageDescription) or ""
+    return (said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said))[:MOST_COMMENT].replace("\0", "")

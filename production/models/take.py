@@ -3,13 +3,13 @@
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q
 from django.utils import timezone
 
 from channels_app.models import Channel
 from production.models.lane import Provider
 from production.models.task import Priority, Task
-from production.stages import PIECE, PIECES, STEP, Piece
+from production.stages import PIECE, PIECES, STEP, Piece, Stage
 
 
 class TakeState(models.TextChoices):
@@ -40,6 +40,12 @@ class TakeQuerySet(models.QuerySet["Take"]):
     def deciding(self) -> "TakeQuerySet":
         """Takes that decide how their piece stands: the selected one, and what is under way or has failed."""
         return self.filter(Q(selected=True) | Q(state__in=[*LIVE, TakeState.FAILED]))
+
+    def useless(self, task: "Task | OuterRef", stage: Stage) -> "TakeQuerySet":
+        """What counts in the task's stage and is useless as far as a machine can tell: then a person is asked."""
+        kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
+        found = self.filter(task=task, kind__in=kinds, selected=True, findings__contains=[{"severity": "error"}])
+        return found.order_by("kind", "position")
 
     def of(self, kind: str, position: int) -> "TakeQuerySet":
         return self.filter(kind=kind, position=position)
@@ -91,6 +97,8 @@ class Take(models.Model):
     size = models.PositiveBigIntegerField(null=True, help_text="Bytes.")
     seconds = models.FloatField(null=True, help_text="Length of a sound or film.")
     result = models.JSONField(default=dict, blank=True)
+    findings = models.JSONField(default=list, blank=True, help_text="What a look at its file found: see `flaws`.")
+    measured = models.JSONField(default=dict, blank=True, help_text="Figures of its file, and whether it has a poster.")
     overruled_by = models.CharField(max_length=150, blank=True, help_text="Who wants it although it is out of date.")
     simulated = models.BooleanField(default=False, help_text="Came from an address that is not the vendor's own.")
     error_kind = models.CharField(max_length=10, blank=True)

@@ -4,14 +4,17 @@ import datetime as dt
 import re
 
 import pytest
+from django.http import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from production import looking, media, workspace
 from production.models import Cap, Provider, Take
 from production.stages import REVIEWS, Status
 from tests.browser.conftest import Witness
 from tests.factories import fresh, make_channel, make_production, make_take, make_task
+from tests.media import ffmpeg
 from tests.pages import review_of
 
 
@@ -91,6 +94,54 @@ def test_seek_in_a_clip_plays_from_there(page: Page, witness: Witness) -> None:
     )
     assert 7.2 <= reached <= 10
     assert 206 in {answer.status for answer in witness.answers if "/media/take/" in answer.url}
+
+
+def test_seek_in_a_large_clip_takes_part_after_part(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[HttpResponseBase] = []  # Chromium's cache shows the parts as one
+
+    def noted(*args: object, **words: object) -> HttpResponseBase:
+        sent.append(serve(*args, **words))
+        return sent[-1]
+
+    serve = media.serve
+    monkeypatch.setattr(media, "serve", noted)
+    monkeypatch.setattr(media, "PART", 500_000)
+    task = make_production(Status.VIDEO_READY, clips=1)
+    clip = task.takes.get(kind="clip")
+    path = workspace.file_of(clip)
+    grain = "testsrc2=s=1280x720:r=24:d=10,noise=c0s=40:c0f=t"
+    coder = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-b:v", "3M", "-movflags", "+faststart")
+    ffmpeg("-f", "lavfi", "-i", grain, *coder, path)
+    assert path.stat().st_size > 4 * media.PART
+    page.goto(review_of(task))
+    reached = page.evaluate(
+        """async () => {
+            const video = document.querySelector("video");
+            const happens = (name) => new Promise((done) => video.addEventListener(name, done, { once: true }));
+            if (video.readyState < 1) await happens("loadedmetadata");
+            video.muted = true;
+            for (const at of [8, 1, 5]) { video.currentTime = at; await happens("seeked"); }
+            await video.play();
+            while (video.currentTime < 5.5) await happens("timeupdate");
+            return video.currentTime;
+        }"""
+    )
+    assert 5.5 <= reached <= 10
+    parts = [answer for answer in sent if answer["Content-Type"] == "video/mp4"]
+    assert {answer.status_code for answer in parts} == {206}
+    assert max(int(answer["Content-Length"]) for answer in parts) == media.PART
+
+
+def test_findings_stand_at_their_piece_and_posters_before_it(page: Page) -> None:
+    task = make_production(Status.VIDEO_READY, clips=2)
+    files = {("clip", take.position): workspace.file_of(take) for take in task.takes.filter(kind="clip")}
+    for (_, position), looked in looking.look_over(files, {}).items():
+        task.takes.filter(kind="clip", position=position).update(findings=looked.findings, measured=looked.measured)
+    page.goto(review_of(task))
+    expect(page.locator("#clip-1 p.error")).to_have_text("Stands still for 10.0 s.")
+    expect(page.locator("#decision")).to_contain_text("Look closely at")
+    poster = page.locator("#clip-1 video").get_attribute("poster")
+    assert poster == reverse("take-poster", args=[task.takes.get(kind="clip", position=1).pk])
 
 
 def test_space_plays_a_narration_and_only_one_at_a_time(page: Page) -> None:

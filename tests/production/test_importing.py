@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from channels_app.models import Channel
-from production import decisions, documents, flow, gates, importing, lifecycle, notion, recipes, workspace
+from production import decisions, documents, flow, gates, importing, lifecycle, looking, notion, recipes, workspace
 from production.documents.pictures import KINDS
 from production.models import Asset, LedgerEntry, NotionBoard, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, STEPS, Status, Verb
@@ -86,12 +86,14 @@ def test_import_makes_the_plan_and_adopts_what_is_there(folder: Path):
         assert workspace.fingerprint(workspace.file_of(take)) == (take.sha256, take.size)
     assert takes["clip 1"].sha256 == workspace.fingerprint(folder / "videos/clip_01.mp4")[0]
     assert takes["clip 1"].seconds == pytest.approx(2, abs=0.2)
+    assert {finding["code"] for finding in takes["clip 1"].findings} >= {"frozen", "length"}
+    assert looking.poster_of(workspace.file_of(takes["narration 2"])).is_file()
     assert takes["composite 3"].sha256 == takes["image 4"].sha256  # the lake alone is its own still
     assert workspace.canonical(takes["image 1"], "characters/lamplighter_core").exists()
     assert not LedgerEntry.objects.exists()
 
 
-def test_import_makes_nothing_again_that_is_there(folder: Path):
+def test_import_makes_nothing_again_that_is_there(folder: Path, at_once: None):
     put_all(folder)
     task = imported(folder, channel=make_channel(gates=[]), stage="assembly")
     assert task.status == Status.SFX_READY
@@ -219,7 +221,8 @@ def test_import_that_breaks_leaves_nothing(folder: Path, monkeypatch: pytest.Mon
     with pytest.raises(ZeroDivisionError):
         run(folder, make_channel())
     assert not Task.objects.exists()
-    assert not [path for path in settings.WORKSPACE_ROOT.rglob("*") if path.is_file()]
+    files = [path for path in settings.WORKSPACE_ROOT.rglob("*") if path.is_file()]
+    assert {path.parent.name for path in files} <= {".turns"}, "locks are nobody's"
 
 
 def test_dry_run_tells_and_changes_nothing(folder: Path, settings: Settings):

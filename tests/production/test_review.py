@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from production import asking, commitment, decisions, review
+from production import asking, commitment, decisions, review, workspace
 from production.models import Provider, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, Status
 from tests.factories import make_channel, make_production, make_stage, make_take, make_task, walk
@@ -75,6 +75,31 @@ def test_read_shows_an_image_changed_after_its_composite_as_out_of_date() -> Non
     make_take(task, "image", 1)
     page = review.read(task, "composites")
     assert {card.state for card in page.cards} == {"stale"}
+
+
+def test_read_tells_what_is_known_of_the_film() -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    measured = {"width": 1920, "height": 1080, "rate": 24.0, "lufs": -14.2, "true_peak": -1.6, "poster": True}
+    found = [{"code": "frozen", "words": "stands still for 3.0 s", "severity": "warning", "at": 4.5}]
+    task.takes.filter(kind="film").update(measured=measured, findings=found)
+    film = task.takes.get(kind="film")
+    workspace.file_of(film).with_suffix(".srt").write_text("")
+    (card,) = review.read(task).cards
+    assert (card.flags, card.is_suspicious) == (found, True)
+    assert card.poster == card.shown.poster_url == f"/media/take/{film.pk}/poster"
+    assert card.shown.captions_url == f"/media/take/{film.pk}/captions.vtt"
+    facts = card.shown.facts
+    assert (facts.frame, facts.lufs, facts.true_peak, facts.is_loud_enough) == ("1920 × 1080", -14.2, -1.6, True)
+    assert (facts.size, facts.seconds, facts.has_captions) == (film.size, film.seconds, True)
+
+
+def test_read_of_a_take_that_nobody_looked_over() -> None:
+    task = make_production(Status.VIDEO_READY, clips=1)
+    (card,) = review.read(task).cards
+    still = task.takes.get(kind="composite")
+    assert (card.flags, card.shown.poster_url, card.shown.captions_url) == ([], "", "")
+    assert card.poster == f"/media/take/{still.pk}"
+    assert (card.shown.facts.frame, card.shown.facts.lufs, card.shown.facts.is_loud_enough) == ("", None, False)
 
 
 def test_read_says_in_words_why_it_stopped(operator_client: Client) -> None:

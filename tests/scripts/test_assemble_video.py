@@ -6,6 +6,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
+from scripts.packets import is_damaged
 from tests.media import ffmpeg, loudness, picture
 from tests.scripts.conftest import run_script
 
@@ -264,6 +265,37 @@ def test_assemble_video_names_a_damaged_clip_and_leaves_nothing(run, media, tmp_
     assert outcome.the("error")["message"].startswith("clip 2: ")
     assert "\n" not in outcome.the("error")["message"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.mp4", "first.mp4", "manifest.json"]
+
+
+def test_assemble_video_names_a_clip_that_would_be_copied_with_a_hole(run, media, tmp_path):
+    content = bytearray((media / "clip.mp4").read_bytes())
+    middle = content.index(b"mdat") + 40_000  # within what the narration needs
+    content[middle : middle + 4096] = bytes(4096)
+    (tmp_path / "bad.mp4").write_bytes(content)
+    good = {"video": media / "clip.mp4", "audio": media / "short.wav"}
+    outcome = assemble(run, tmp_path, [(1, good), (2, good | {"video": tmp_path / "bad.mp4"})])
+    assert (outcome.code, outcome.the("error")["kind"]) == (1, "permanent")
+    assert outcome.the("error")["message"].startswith(f"clip 2: {tmp_path / 'bad.mp4'} is damaged inside, at packet ")
+    assert not (tmp_path / "film.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("packet", "damaged"),
+    [
+        (b"", False),
+        (b"\0\0\0\3abc", False),
+        (b"\0\0\0\3abc\0\0\0\2de", False),
+        (b"\0\0\0\5ab\0\0\0", False),  # zeros at a unit's end are padding
+        (b"\0\0\0\3ab", True),
+        (b"\0\0\0\0abc", True),
+        (b"\0\0\0\x14" + b"ab\0\0\1" + b"c" * 15, True),
+        (b"\0\0\0\x14" + b"ab\0\0\3" + b"c" * 15, False),
+        (b"\0\0\0\3abcd", True),
+        (bytes(50), True),
+    ],
+)
+def test_is_damaged_walks_the_units_of_a_packet(packet, damaged):
+    assert is_damaged(packet, 4) == damaged
 
 
 def test_assemble_video_names_what_is_wrong_and_leaves_nothing(run, media, tmp_path):

@@ -14,6 +14,7 @@ NAMES = [
     "generate_audio.py",
     "generate_sound_effects.py",
     "generate_video.py",
+    "measure_media.py",
 ]
 
 

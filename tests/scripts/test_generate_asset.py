@@ -3,7 +3,7 @@ import io
 import json
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.media import picture
 
@@ -39,6 +39,19 @@ def test_generate_asset_writes_the_image_and_its_cost(run, vendor, tmp_path):
     assert call.path == "/v1beta/models/gemini-nano-banana-2.1:generateContent"
     assert call.headers["x-goog-api-key"] == "sandbox-gemini-key"
     assert call.json()["generationConfig"]["imageConfig"] == {"aspectRatio": "16:9", "imageSize": "1K"}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_generate_asset_keeps_the_mark_of_a_stand_in(run, vendor, tmp_path, kind):
+    content, picture = io.BytesIO(), Image.new("RGB", (64, 36), "navy")
+    exif = picture.getexif()
+    exif[ExifTags.Base.ImageDescription] = "SIMULATED by the sandbox"
+    words = {"comment": b"SIMULATED by the sandbox"} if kind == "JPEG" else {"exif": exif}
+    picture.save(content, kind, **words)
+    vendor.say(PATH, image_answer(content.getvalue(), "image/png"))
+    assert run("generate_asset.py", "--prompt", "A lamp", "--output", tmp_path / "lamp.png").code == 0
+    with Image.open(tmp_path / "lamp.png") as png:
+        assert (png.format, png.text["Comment"]) == ("PNG", "SIMULATED by the sandbox")
 
 
 def test_generate_asset_turns_a_jpeg_answer_into_png(run, vendor, tmp_path):

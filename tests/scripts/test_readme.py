@@ -54,7 +54,7 @@ def test_readme_commands_do_what_the_page_says(typed):
 def test_readme_runs_every_script_and_names_every_setting_of_the_paying_ones():
     page = (SCRIPTS / "README.md").read_text()
     scripts = [path.name for path in SCRIPTS.glob("*.py") if "__main__" in path.read_text()]
-    assert len(scripts) == 7
+    assert len(scripts) == 8
     assert [name for name in scripts if f"python {name}" not in COMMANDS] == []
     read = re.compile(r'(?:setting|number|_number|signed_address)\(\s*"([A-Z_]+)"|^NUMBERS = \{(.*)\}$', re.MULTILINE)
     sources = "".join(
