@@ -53,7 +53,7 @@ def _startable(channel: Channel, most: int) -> Iterator[Task]:
     """Waiting tasks, the furthest first, some more of each stage than could be started. A fresh yes may still be taken
     back for UNDO seconds; a gate without a status of its own for "approved" is passed with a yes only."""
     fresh = timezone.now() - settings.UNDO
-    waiting = channel.tasks.exclude(approvals__at__gt=fresh).order_by("priority", "created", "pk")
+    waiting = channel.tasks.filter(paused=False).exclude(approvals__at__gt=fresh).order_by("priority", "created", "pk")
     for status in (*(stage.waits_in for stage in reversed(STAGES)), Status.QUEUED):
         gate = REVIEWS.get(status)
         asked = gate is not None and gate.asks(channel.gates)
@@ -105,10 +105,10 @@ def is_gate_open(task: Task, stage: Stage) -> bool:
     return not said_yes.exists()
 
 
-def stops_at_plan(task: Task) -> bool:
+def stops_at_plan(task: Task, shelf: recipes.Shelf | None = None) -> bool:
     """The plan is there and waits for a yes: what it asks for is not all drawn yet."""
     first = STAGES[0]
-    return task.status == first.ready and awaits_plan_yes(task) and not recipes.is_complete(task, first)
+    return task.status == first.ready and awaits_plan_yes(task) and not recipes.is_complete(task, first, shelf)
 
 
 def awaits_plan_yes(task: Task) -> bool:

@@ -66,9 +66,14 @@ def note(task: Task, reason: str, *, stage: Stage | None = None, by: str = SYSTE
     )
 
 
-def remark(task: Task, reason: str, *, stage: Stage, by: str) -> None:
+def remark(task: Task, reason: str, *, by: str, stage: Stage | None = None) -> None:
     """Append a line to the history that is no error."""
-    words = {"before": task.status, "after": task.status, "verb": StatusChange.NOTE, "stage": stage.name}
+    words = {
+        "before": task.status,
+        "after": task.status,
+        "verb": StatusChange.NOTE,
+        "stage": stage.name if stage else "",
+    }
     StatusChange.objects.create(task=task, by=by, reason=storable(reason), **words)
 
 

@@ -10,7 +10,7 @@ holds no path and a workspace can move.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -85,9 +85,9 @@ class Shelf:
         return all(take and is_current(take, need) for take, need in zip(takes, needs, strict=True))
 
 
-def needs(task: Task, stage: Stage) -> list[Need]:
-    """Every piece of the stage, in the order in which they are best made."""
-    shelf = Shelf(task)
+def needs(task: Task, stage: Stage, shelf: Shelf | None = None) -> list[Need]:
+    """Every piece of the stage, in the order in which they are best made; `shelf`: where somebody has read it."""
+    shelf = shelf or Shelf(task)
     return [
         Need(piece, position, RECIPES[piece.kind](shelf, position))
         for piece in PIECES
@@ -107,20 +107,21 @@ def plan_hash(task: Task) -> str:
     return _digest(["plan", *(list(row) for row in steps.values_list("position", "pk", "sha256"))])
 
 
-def is_complete(task: Task, stage: Stage) -> bool:
+def is_complete(task: Task, stage: Stage, shelf: Shelf | None = None) -> bool:
     """Every piece of the stage has a selected take that is up to date."""
-    takes = Shelf(task).takes
+    shelf = shelf or Shelf(task)
     return all(
-        (take := takes.get((need.piece.kind, need.position))) is not None and is_current(take, need)
-        for need in needs(task, stage)
+        (take := shelf.takes.get((need.piece.kind, need.position))) is not None and is_current(take, need)
+        for need in needs(task, stage, shelf)
     )
 
 
-def content_hash(task: Task, stage: Stage) -> str:
+def content_hash(task: Task, stage: Stage, selected: Iterable[Take] | None = None) -> str:
     """What a yes at this stage's gate binds to: the selected takes, and at the end the words that are published."""
-    kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
-    takes = task.takes.filter(selected=True, kind__in=kinds).order_by("kind", "position")
-    content: list[Any] = [list(row) for row in takes.values_list("kind", "position", "pk", "sha256")]
+    if selected is None:
+        selected = task.takes.filter(selected=True).only("task", "kind", "position", "sha256")
+    kinds = {piece.kind for piece in PIECES if piece.stage == stage.name}
+    content: list[Any] = sorted([t.kind, t.position, t.pk, t.sha256] for t in selected if t.kind in kinds)
     if stage.gate == "always":
         content.append(metadata(task))
     return _digest(content)
@@ -139,7 +140,9 @@ def metadata(task: Task) -> dict[str, Any]:
         "language": channel.language,
         "privacy": task.wanted_privacy,
         "made_for_kids": channel.made_for_kids,
-        "synthetic_media": channel.synthetic_media,
+        "synthetic_media": task.discloses,
+        "publish_at": task.publish_at.isoformat() if task.publish_at else "",
+        "thumbnail": task.thumbnail_id,
     }
 
 

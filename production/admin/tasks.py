@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -17,12 +15,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.views import ChangeList
-from unfold.widgets import UnfoldAdminTextInputWidget
 
-from production import asking, explain, review
+from production import asking, explain, presence, review
 from production.admin import decide
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
+from production.admin.words import TaskForm
 from production.models import Priority, Task
 from production.progress import progress_of
 from production.stages import AT_REST, Verb
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 
     from production.admin.overview import Overview
     from production.asking import AskedTask
+    from production.presence import PolledTask
 
     class Listed(TypedDict):
         asks: bool
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
     ListedTask = WithAnnotations[Task, Listed]
 
-WORDS = ("title", "description", "tags", "privacy", "priority")
+WORDS = TaskForm.Meta.fields
 
 
 class WhoHasIt(admin.SimpleListFilter):
@@ -76,21 +75,6 @@ class TaskList(ChangeList):  # type: ignore[misc]
         for task in tasks:
             task.overview = found[task.pk]
         self.result_list: list[ListedTask] = tasks
-
-
-class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The words that go to YouTube."""
-
-    tags = SimpleArrayField(
-        forms.CharField(max_length=100),
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="A comma between two; the channel's own are added.",
-    )
-
-    class Meta:
-        model = Task
-        fields = WORDS
 
 
 @admin.register(Task)
@@ -196,12 +180,17 @@ class TaskAdmin(HouseAdmin):
         return [
             path("<int:task_id>/review/", guard(self.review_view), name="production_task_review"),
             path("<int:task_id>/review/progress/", guard(self.progress_view), name="production_task_progress"),
+            path(
+                "<int:task_id>/review/takes/<slug:kind>/<int:position>/",
+                guard(self.takes_view),
+                name="production_task_takes",
+            ),
             path("next/", guard(self.next_view), name="production_task_next"),
             *super().get_urls(),
         ]
 
     def review_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
-        task = get_object_or_404(Task.objects.select_related("channel"), pk=task_id)
+        task = self._polled(request, task_id)
         may_decide = self.has_change_permission(request, task)
         if not (may_decide if request.method == "POST" else self.has_view_permission(request, task)):
             raise PermissionDenied
@@ -210,10 +199,21 @@ class TaskAdmin(HouseAdmin):
         return decide.show(request, task, may_decide=may_decide)
 
     def progress_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
-        task = get_object_or_404(Task.objects.select_related("channel"), pk=task_id)
+        task = self._polled(request, task_id)
         if not self.has_view_permission(request, task):
             raise PermissionDenied
-        return decide.progress(request, task)
+        return decide.poll(request, task)
+
+    def takes_view(self, request: HttpRequest, task_id: int, kind: str, position: int) -> HttpResponseBase:
+        task = self._polled(request, task_id)
+        if not self.has_view_permission(request, task):
+            raise PermissionDenied
+        return decide.compare(request, task, kind, position, may_decide=self.has_change_permission(request, task))
+
+    def _polled(self, request: HttpRequest, task_id: int) -> "PolledTask":
+        """The task with everything that its page asks of it alone, in one query."""
+        tasks = asking.with_asks(Task.objects.select_related("channel"))
+        return get_object_or_404(presence.polled(tasks, request.user), pk=task_id)
 
     def next_view(self, request: HttpRequest) -> HttpResponseBase:
         """To the task that waits for a person most urgently."""

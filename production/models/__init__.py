@@ -1,6 +1,7 @@
 """The rows that are the truth; the queue only rings."""
 
 from production.models.alerts import Alert, Delivery
+from production.models.decision import HASTY, Decision, Presence, ReviewerDay
 from production.models.job import Job
 from production.models.lane import Provider, Turn
 from production.models.money import Cap, LedgerEntry, Meter, Tally
@@ -10,6 +11,7 @@ from production.models.take import IN_FLIGHT, LIVE, Take
 from production.models.task import Approval, Asset, Clip, Priority, StatusChange, Task
 
 __all__ = [
+    "HASTY",
     "IN_FLIGHT",
     "LIVE",
     "SWEEP",
@@ -18,6 +20,7 @@ __all__ = [
     "Asset",
     "Cap",
     "Clip",
+    "Decision",
     "Delivery",
     "Heartbeat",
     "Job",
@@ -25,8 +28,10 @@ __all__ = [
     "Meter",
     "NotionBoard",
     "NotionEvent",
+    "Presence",
     "Priority",
     "Provider",
+    "ReviewerDay",
     "StatusChange",
     "Take",
     "Tally",

@@ -1,0 +1,62 @@
+"""The words that go to YouTube, as people edit them."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.postgres.forms import SimpleArrayField
+from django.db.models import QuerySet
+from django.utils import timezone
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from production.models import Take, Task
+
+MOST_BYTES = 5000  # of a description, in YouTube's count
+
+
+class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
+    """On the task's own page."""
+
+    tags = SimpleArrayField(
+        forms.CharField(max_length=100),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="A comma between two; the channel's own are added.",
+    )
+
+    class Meta:
+        model = Task
+        fields = ("title", "description", "tags", "privacy", "priority")
+
+
+class PublishForm(forms.ModelForm):  # type: ignore[type-arg]
+    """At final review: all that a yes lets out."""
+
+    tags = SimpleArrayField(forms.CharField(max_length=100), required=False)
+
+    class Meta:
+        model = Task
+        fields = ("title", "description", "tags", "privacy", "publish_at", "synthetic_media", "thumbnail")
+
+    def __init__(self, *args: Any, **words: Any) -> None:
+        super().__init__(*args, **words)
+        thumbnail = self.fields["thumbnail"]
+        assert isinstance(thumbnail, forms.ModelChoiceField)
+        thumbnail.queryset = stills(self.instance)
+
+    def clean_description(self) -> str:
+        text = str(self.cleaned_data["description"])
+        if len(text.encode()) > MOST_BYTES:
+            raise forms.ValidationError(f"A description has {MOST_BYTES} bytes at most, not {len(text.encode())}.")
+        return text
+
+    def clean_publish_at(self) -> Any:
+        due = self.cleaned_data["publish_at"]
+        if due and due <= timezone.now():
+            raise forms.ValidationError("That moment is over: choose a later one, or none.")
+        return due
+
+
+def stills(task: Task) -> QuerySet[Take]:
+    """Pictures of the video that can be its thumbnail."""
+    kinds = ("composite", "split", "image")
+    return task.takes.filter(selected=True, kind__in=kinds).defer("recipe", "result").order_by("kind", "position")
