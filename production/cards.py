@@ -19,6 +19,7 @@ from production.recipes import Need, Shelf
 from production.stages import STEP, Piece, Stage
 
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
+STILLS = ("composite", "split", "image")
 WORD = re.compile(r"\s+|\w+|[^\w\s]+")
 State = Take.State
 
@@ -208,6 +209,13 @@ def still_of(shelf: Shelf, clip: Clip | None) -> str:
 def _clip(shelf: Shelf, need: Need) -> Shot | None:
     take = shelf.takes.get(("clip", need.position)) if need.piece.suffix == ".mp3" else None
     return Shot(take) if take else None
+
+
+def stills(shelf: Shelf) -> list[Shot]:
+    """Pictures that can be the thumbnail, composites first: they show what the film shows."""
+    rank = {kind: place for place, kind in enumerate(STILLS)}
+    found = (take for take in shelf.takes.values() if take.kind in rank)
+    return [Shot(take) for take in sorted(found, key=lambda take: (rank[take.kind], take.position))]
 
 
 # ---------------------------------------------------------------- the film before it is one

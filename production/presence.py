@@ -37,8 +37,8 @@ def polled(tasks: QuerySet[Task], me: User) -> "QuerySet[PolledTask]":
     present = Presence.objects.filter(task=OuterRef("pk")).order_by().values("task")
     fresh = Q(seen__gt=timezone.now() - GONE) & ~Q(user=me)
     return tasks.annotate(
-        pieces=_one(takes.annotate(one=MD5(StringAgg(piece, Value(","), ordering="pk")))),
-        others=_one(present.filter(fresh).annotate(one=StringAgg("user__username", Value(", "), ordering="user"))),
+        pieces=_one(takes.annotate(one=MD5(StringAgg(piece, Value(","), order_by="pk")))),
+        others=_one(present.filter(fresh).annotate(one=StringAgg("user__username", Value(", "), order_by="user"))),
         mine=Subquery(present.filter(user=me).annotate(one=Max("seen")).values("one")),
     )
 

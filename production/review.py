@@ -78,6 +78,7 @@ class Page:
     back_to: list[Stage]
     commitment: Commitment | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    stills: list[Shot] = field(default_factory=list)  # that can be the thumbnail
 
     @property
     def is_here(self) -> bool:
@@ -164,6 +165,7 @@ def read(task: Task, stage_name: str = "") -> Page:
         back_to=_back_to(task, here),
         commitment=coming,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
+        stills=cards.stills(shelf) if stage.gate == "always" else [],
     )
 
 

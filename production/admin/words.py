@@ -4,10 +4,10 @@ from typing import Any
 
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
-from django.db.models import QuerySet
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from production.cards import STILLS
 from production.models import Take, Task
 
 MOST_BYTES = 5000  # of a description, in YouTube's count
@@ -41,7 +41,7 @@ class PublishForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **words)
         thumbnail = self.fields["thumbnail"]
         assert isinstance(thumbnail, forms.ModelChoiceField)
-        thumbnail.queryset = stills(self.instance)
+        thumbnail.queryset = Take.objects.filter(task=self.instance, kind__in=STILLS)
 
     def clean_description(self) -> str:
         text = str(self.cleaned_data["description"])
@@ -54,9 +54,3 @@ class PublishForm(forms.ModelForm):  # type: ignore[type-arg]
         if due and due <= timezone.now():
             raise forms.ValidationError("That moment is over: choose a later one, or none.")
         return due
-
-
-def stills(task: Task) -> QuerySet[Take]:
-    """Pictures of the video that can be its thumbnail."""
-    kinds = ("composite", "split", "image")
-    return task.takes.filter(selected=True, kind__in=kinds).defer("recipe", "result").order_by("kind", "position")
