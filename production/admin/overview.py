@@ -12,8 +12,6 @@ from production.models import LedgerEntry, Take, Task
 from production.progress import Progress, progress_of
 
 
-
-
 @dataclass(frozen=True)
 class Overview:
     progress: Progress | None

@@ -13,17 +13,16 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import action
 from unfold.views import ChangeList
 
-from production import asking, explain, presence, review
+from production import asking, explain, presence, review, timeline
 from production.admin import decide
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
 from production.admin.words import TaskForm
 from production.models import Priority, Task
 from production.progress import progress_of
-from production.stages import AT_REST, Verb
+from production.stages import AT_REST, Status, Verb, verbs_for
 from production.templatetags.money import usd
 from production.templatetags.reading import sentence
 
@@ -89,7 +88,8 @@ class TaskAdmin(HouseAdmin):
     list_select_related = ("channel",)
     search_fields = ("title", "topic", "page_id")
     actions = ("approve_selected", "reject_selected", "retry_selected")
-    actions_detail = ("open_review",)
+    change_form_outer_before_template = "admin/production/task/now.html"
+    change_form_outer_after_template = "admin/production/task/timeline.html"
     fieldsets = (
         ("What will be published", {"fields": WORDS}),
         (
@@ -167,11 +167,32 @@ class TaskAdmin(HouseAdmin):
         """Only what was edited: the status may have moved while the form was open."""
         obj.save(update_fields=form.changed_data)
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Open review", icon="play_circle", url_path="open-review"
-    )
-    def open_review(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect("admin:production_task_review", object_id)
+    # ------------------------------------------------------------ one task
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The form, below what is now and above all that was."""
+        task = self.get_object(request, object_id)
+        now = {"now": self._now(request, task)} if task else {}
+        response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | now)
+        return response
+
+    def _now(self, request: HttpRequest, task: "AskedTask") -> dict[str, Any]:
+        show = request.GET.get("show", "")
+        verbs = verbs_for(Status(task.status))
+        return {
+            "tone": asking.tone(task.status, asks=task.asks),
+            "why": explain.why(task),
+            "may_change": self.has_change_permission(request, task),
+            "can_retry": Verb.RETRY in verbs,
+            "can_cancel": Verb.CANCEL in verbs,
+            "priorities": Priority.choices,
+            "action": review_url(task),
+            "seen": review.seen(task),
+            "timeline": timeline.read(task, show),
+            "chips": timeline.chips(show),
+        }
 
     # ------------------------------------------------------------ the review
 

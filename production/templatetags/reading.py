@@ -1,7 +1,6 @@
 """What the system writes down, as people read it: who did what, and what holds something up until when."""
 
 import datetime as dt
-import re
 
 from django import template
 from django.utils.html import format_html
@@ -9,13 +8,14 @@ from django.utils.safestring import SafeString
 
 from production.explain import Blocker
 from production.models import StatusChange
+from production.outside import person
 from production.stages import Verb
 
 register = template.Library()
+register.filter(person)
 
 # What was done where nothing moved: a yes at a gate that has no status of its own, a take that a person kept.
 DONE = {Verb.APPROVE: "approved", Verb.ADOPT: "kept as it is"}
-NOTION_ID = re.compile(r"^notion: *[0-9a-f-]{32,36}$", re.IGNORECASE)
 
 
 @register.filter
@@ -27,12 +27,6 @@ def deed(change: StatusChange) -> str:
         return change.get_after_display()
     done = next((words for verb, words in DONE.items() if verb == change.verb), change.verb.replace("_", " "))
     return f"{change.get_stage_display()} {done}".strip()
-
-
-@register.filter
-def person(by: str) -> str:
-    """Who did it. Notion gives only an id of its people, which tells nobody anything."""
-    return "somebody in Notion" if NOTION_ID.match(by) else by
 
 
 @register.filter
