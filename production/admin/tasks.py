@@ -94,12 +94,12 @@ class TaskAdmin(HouseAdmin):
         ("What will be published", {"fields": WORDS}),
         (
             "Where it stands",
-            {"fields": ("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "made")},
+            {"fields": ("progress", "cost", "channel", "video", "page_id", "made")},
         ),
         ("What was planned", {"fields": ("topic", "story_direction", "story")}),
     )
     readonly_fields = (
-        *("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "made"),
+        *("progress", "cost", "channel", "video", "page_id", "made"),
         *("topic", "story_direction", "story"),
     )
 
