@@ -2,9 +2,8 @@
 
 import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from django.contrib.auth.models import User
 from django.contrib.postgres.aggregates import StringAgg
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import MD5, Cast, Coalesce, Concat
@@ -26,8 +25,8 @@ BEAT = dt.timedelta(seconds=8)  # a page polls every 2 to 5 s, and not each of t
 GONE = dt.timedelta(seconds=25)  # without a beat: three of them missed
 
 
-def polled(tasks: QuerySet[Task], me: User) -> "QuerySet[PolledTask]":
-    """Adds `pieces` (changes with any take), `others` (who else has the page open) and `mine` (my last beat)."""
+def polled(tasks: QuerySet[Task], me: int | None) -> "QuerySet[PolledTask]":
+    """Adds, for the person of that id, `pieces` (changes with any take), `others` (who else has the page open) and `mine` (my last beat)."""
     text = TextField()
     piece = Concat(
         *(Cast("pk", text), Value(" "), "state", Value(" "), Cast("selected", text), Value(" "), "progress"),
@@ -35,15 +34,15 @@ def polled(tasks: QuerySet[Task], me: User) -> "QuerySet[PolledTask]":
     )
     takes = Take.objects.filter(task=OuterRef("pk")).order_by().values("task")
     present = Presence.objects.filter(task=OuterRef("pk")).order_by().values("task")
-    fresh = Q(seen__gt=timezone.now() - GONE) & ~Q(user=me)
+    fresh = Q(seen__gt=timezone.now() - GONE) & ~Q(user_id=me)
     return tasks.annotate(
         pieces=_one(takes.annotate(one=MD5(StringAgg(piece, Value(","), order_by="pk")))),
         others=_one(present.filter(fresh).annotate(one=StringAgg("user__username", Value(", "), order_by="user"))),
-        mine=Subquery(present.filter(user=me).annotate(one=Max("seen")).values("one")),
+        mine=Subquery(present.filter(user_id=me).annotate(one=Max("seen")).values("one")),
     )
 
 
-def _one(found: QuerySet[Take] | QuerySet[Presence]) -> Coalesce:
+def _one(found: QuerySet[Any, Any]) -> Coalesce:
     return Coalesce(Subquery(found.values("one")), Value(""), output_field=TextField())
 
 
@@ -53,11 +52,11 @@ def version(task: "PolledTask") -> str:
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
-def beat(task: "PolledTask", me: User) -> None:
+def beat(task: "PolledTask", me: int) -> None:
     """I am here; written now and then."""
     now = timezone.now()
     if task.mine is None or task.mine <= now - BEAT or task.mine > now:
-        row = Presence(task=task, user=me, seen=now)
+        row = Presence(task=task, user_id=me, seen=now)
         Presence.objects.bulk_create(
             [row], update_conflicts=True, unique_fields=["task", "user"], update_fields=["seen"]
         )

@@ -194,7 +194,8 @@ def _beside(film: Path, suffix: str) -> bytes:
 
 def _chosen_picture(facts: dict[str, Any]) -> bytes:
     """The picture that a person wants as thumbnail, as YouTube takes it: a JPEG of 1280 x 720, far below 2 MB."""
-    take = Take.objects.select_related("task__channel").filter(pk=facts.get("thumbnail"), state=Take.State.DONE).first()
+    chosen = Take.objects.filter(pk=facts.get("thumbnail") or 0, state=Take.State.DONE)
+    take = chosen.select_related("task__channel").first()
     path = workspace.file_of(take) if take else None
     if path is None or not path.is_file():
         return b""

@@ -119,8 +119,8 @@ def compare(request: HttpRequest, task: Task, kind: str, position: int, *, may_d
 def poll(request: HttpRequest, task: "PolledTask") -> HttpResponse:
     """What an open page asks for every few seconds: who else is here, and whether there is something new. Where there
     is not, the answer is 304 and has cost no query but the one that `task` was read with."""
-    if isinstance(request.user, User):
-        presence.beat(task, request.user)
+    if request.user.pk:
+        presence.beat(task, request.user.pk)
     version = presence.version(task)
     etag = quote_etag(hashlib.sha256(f"{version} {task.others}".encode()).hexdigest()[:16])
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}

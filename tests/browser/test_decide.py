@@ -87,7 +87,7 @@ def test_page_of_what_somebody_else_has_decided_turns_over(page: Page) -> None:
     task = make_production(Status.VIDEO_READY)
     page.goto(review_of(task))
     decisions.reject(task, by="anna", reason="too dark")
-    expect(page.locator("#status")).to_have_text("Video Error")
+    expect(page.locator("#status")).to_have_text("Video Error", timeout=15_000)
 
 
 def test_yes_to_another_price_is_asked_again(page: Page) -> None:
