@@ -25,8 +25,9 @@ BEAT = dt.timedelta(seconds=8)  # a page polls every 2 to 5 s, and not each of t
 GONE = dt.timedelta(seconds=25)  # without a beat: three of them missed
 
 
-def polled(tasks: QuerySet[Task], me: int | None) -> "QuerySet[PolledTask]":
-    """Adds, for the person of that id, `pieces` (changes with any take), `others` (who else has the page open) and `mine` (my last beat)."""
+def polled(tasks: QuerySet[Task], me: int) -> "QuerySet[PolledTask]":
+    """Adds `pieces` (changes with any take), `others` (who else has the page open) and `mine` (when the person of that
+    id was last here)."""
     text = TextField()
     piece = Concat(
         *(Cast("pk", text), Value(" "), "state", Value(" "), Cast("selected", text), Value(" "), "progress"),

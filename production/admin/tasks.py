@@ -234,7 +234,7 @@ class TaskAdmin(HouseAdmin):
     def _polled(self, request: HttpRequest, task_id: int) -> "PolledTask":
         """The task with everything that its page asks of it alone, in one query."""
         tasks = asking.with_asks(Task.objects.select_related("channel"))
-        return get_object_or_404(presence.polled(tasks, request.user.pk), pk=task_id)
+        return get_object_or_404(presence.polled(tasks, request.user.pk or 0), pk=task_id)
 
     def next_view(self, request: HttpRequest) -> HttpResponseBase:
         """To the task that waits for a person most urgently."""
