@@ -22,6 +22,7 @@ from production.admin.overview import overviews
 from production.admin.words import TaskForm
 from production.models import Priority, Task
 from production.progress import progress_of
+from production.reasons import REASONS
 from production.stages import AT_REST, Status, Verb, verbs_for
 from production.templatetags.money import usd
 from production.templatetags.reading import sentence
@@ -123,7 +124,9 @@ class TaskAdmin(HouseAdmin):
 
     @admin.display(description="Status", ordering="status")
     def state(self, task: "ListedTask") -> SafeString:
-        return pill(asking.tone(task.status, asks=task.asks), task.get_status_display())
+        held = pill("you", "Paused") if task.paused and task.status not in AT_REST else ""
+        tone = asking.tone(task.status, asks=task.asks)
+        return format_html("{} {}", pill(tone, task.get_status_display()), held)
 
     @admin.display(description="Title", ordering="title")
     def name(self, task: Task) -> SafeString:
@@ -274,6 +277,7 @@ class TaskAdmin(HouseAdmin):
             "action": request.POST["action"],
             "rows": rows,
             "count": sum(row.possible for row in rows),
+            "reasons": REASONS,
             "opts": self.opts,
         }
         return TemplateResponse(request, "admin/production/task/decide_many.html", context)

@@ -22,7 +22,7 @@ DONE = {Verb.APPROVE: "approved", Verb.ADOPT: "kept as it is"}
 def deed(change: StatusChange) -> str:
     """What a line of the history says happened: "Composites approved"; of a move where it led."""
     if change.verb == StatusChange.NOTE:
-        return change.get_stage_display()
+        return change.get_stage_display() or "Note"
     if change.before != change.after:
         return change.get_after_display()
     done = next((words for verb, words in DONE.items() if verb == change.verb), change.verb.replace("_", " "))

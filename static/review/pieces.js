@@ -38,3 +38,6 @@ function warm(piece) {
     if ("preload" in media && media.preload !== "auto") media.preload = "auto";
   }
 }
+
+// On a phone the stages are wider than the screen.
+one(".pipeline [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
