@@ -228,7 +228,8 @@ def _review_rows(stage: Stage, review: Status, approved: Status) -> Iterator[tup
         yield stage.ready, Verb.PRESENT, stage, review
     yield review, Verb.APPROVE, stage, approved
     yield review, Verb.REJECT, stage, stage.error
-    for decided in {approved, stage.error} | ({stage.lines_up_in} if stage.index == 0 else set()):  # a yes to the plan
+    plan = [stage.lines_up_in] if stage.index == 0 else []  # where a yes to the plan alone leads
+    for decided in (approved, stage.error, *plan):
         yield decided, Verb.UNDO, stage, review
     yield review, Verb.REDO, stage, stage.running
     yield stage.error, Verb.REDO, stage, stage.running
