@@ -14,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from production import decisions
 from production.models import Cap, Provider, Take, Task
 from production.stages import Status
+from tests.browser.conftest import Witness
 from tests.factories import fresh, make_operator, make_production, make_take
 from tests.pages import review_of
 
@@ -28,7 +29,10 @@ def annas(chromium: Browser, live_server: LiveServer, transactional_db: None) ->
     context = chromium.new_context(base_url=live_server.url, viewport={"width": 390, "height": 844}, has_touch=True)
     session = client.cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
-    yield context.new_page()
+    page, witness = context.new_page(), Witness()
+    witness.watch(page, live_server.url)
+    yield page
+    witness.leave(page)
     context.close()
 
 
