@@ -16,11 +16,12 @@ from production.lint import CLIP_SECONDS
 from production.models import Asset, Clip, Provider, Take, Task
 from production.providers import price
 from production.recipes import Need, Shelf
-from production.stages import STEP, Piece, Stage
+from production.stages import PIECES, STEP, Piece, Stage
 
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
 STILLS = ("composite", "split", "image")
 WORD = re.compile(r"\s+|\w+|[^\w\s]+")
+LINE = re.compile(r"[^\n]*\n?")
 State = Take.State
 
 
@@ -30,6 +31,7 @@ class Shot:
 
     take: Take
     usd: Decimal = Decimal(0)
+    text: str = ""  # a step of the plan, as a person reads and rewrites it
 
     @property
     def url(self) -> str:
@@ -66,7 +68,6 @@ class Card:
     is_current: bool
     price: Decimal  # of another take, USD at most
     group: str = ""  # the kind of an image
-    text: str = ""  # a step of the plan, as a person reads and rewrites it
 
     @property
     def key(self) -> str:
@@ -143,8 +144,10 @@ def cards(
 ) -> Iterator[Card]:
     """`takes` come newest first."""
     by_piece: dict[tuple[str, int], list[Shot]] = {}
+    said = texts(task) if any(piece.per == "step" for piece in PIECES if piece.stage == stage.name) else {}
     for take in takes:
-        by_piece.setdefault((take.kind, take.position), []).append(Shot(take, spent.get(take.pk, Decimal(0))))
+        shot = Shot(take, spent.get(take.pk, Decimal(0)), said.get(take.pk, ""))
+        by_piece.setdefault((take.kind, take.position), []).append(shot)
     for need in recipes.needs(task, stage, shelf):
         shots = by_piece.get((need.piece.kind, need.position), [])
         yield _card(need, shots, shelf, price(lanes[need.piece.lane], need.piece.kind))
@@ -163,13 +166,12 @@ def _card(need: Need, shots: list[Shot], shelf: Shelf, again: Decimal) -> Card:
         narration=row.narration if isinstance(row, Clip) and need.piece.kind != "narration" else "",
         shown=shown,
         trying=trying,
-        others=[shot for shot in shots if shot.url and shot is not shown],
+        others=[shot for shot in shots if (shot.url or shot.text) and shot is not shown],
         poster=_poster(shelf, need),
         clip=_clip(shelf, need),
         is_current=bool(shown and recipes.is_current(shown.take, need)),
         price=again,
         group=row.kind if isinstance(row, Asset) else "",
-        text=_text(shelf, need) if need.piece.per == "step" else "",
     )
 
 
@@ -179,9 +181,11 @@ def _title(need: Need, row: Asset | Clip | None) -> str:
     return row.key.replace("-", " ") if isinstance(row, Asset) else str(row or need.piece.kind.title())
 
 
-def _text(shelf: Shelf, need: Need) -> str:
-    take = shelf.takes.get((need.piece.kind, need.position))
-    return yaml.safe_dump(take.result, allow_unicode=True, sort_keys=False, width=100) if take and take.result else ""
+def texts(task: Task, position: int | None = None) -> dict[int, str]:
+    """What each finished take of the plan says, or of one step."""
+    done = task.takes.filter(kind="plan", state=State.DONE)
+    found = (done if position is None else done.filter(position=position)).values_list("pk", "result")
+    return {pk: yaml.safe_dump(said, allow_unicode=True, sort_keys=False, width=100) for pk, said in found if said}
 
 
 def words_of(piece: Piece, row: Asset | Clip | None) -> str:
@@ -260,9 +264,11 @@ def _url(shelf: Shelf, kind: str, position: int) -> str:
 # ---------------------------------------------------------------- takes side by side
 
 
-def difference(before: str, after: str) -> list[tuple[str, str]]:
-    """How the one became the other, word by word: (same, gone or new; the words)."""
-    old, new = WORD.findall(before), WORD.findall(after)
+def difference(before: Shot, after: Shot) -> list[tuple[str, str]]:
+    """How what the one was asked for, or says, became the other's: (same, gone or new; the words). Prompts are compared
+    word by word; a step of the plan line by line, for it has thousands of words."""
+    unit = LINE if before.text else WORD
+    old, new = (unit.findall(shot.text or shot.take.prompt) for shot in (before, after))
     found = []
     for what, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if what == "equal":

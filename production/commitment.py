@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from production import caps, flow, recipes
+from production import caps, gates, recipes
 from production.caps import Room
 from production.models import Provider, Task
 from production.providers import price
@@ -63,7 +63,7 @@ def of(task: Task, stage: Stage, shelf: Shelf | None = None, lanes: dict[str, Pr
 
 def _runs_after(task: Task, stage: Stage, shelf: Shelf) -> Iterator[Stage]:
     """The stages that go by themselves until a person is asked again; after a yes to the plan its images first."""
-    if flow.stops_at_plan(task, shelf):
+    if gates.stops_at_plan(task, shelf):
         yield stage
         if stage.asks(task.channel.gates):
             return

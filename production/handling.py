@@ -3,7 +3,7 @@
 Errors of all: DecisionError.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.db import transaction
 
@@ -64,15 +64,23 @@ def put_first(task: Task, priority: int, *, by: str) -> str:
 
 @transaction.atomic
 def edit(task: Task, words: Mapping[str, object], *, by: str) -> str:
-    """What will be published, in a person's words: fields of the task, already checked. A yes to the former is void."""
+    """These columns of the task as a person wants them, already checked: title, priority, publish time … Returns what
+    has changed, empty for nothing. A yes to what was to be published before is void."""
     task = lifecycle.lock(task.pk)
-    if task.status in (Status.UPLOADING, Status.PUBLISHED):
-        raise DecisionError(f"It is {task.get_status_display()}: change it on YouTube")
     changed = {name: value for name, value in words.items() if getattr(task, name) != value}
+    require_unsent(task, changed)
     thumbnail = changed.get("thumbnail")
     if isinstance(thumbnail, Take) and not (thumbnail.task_id == task.pk and thumbnail.state == State.DONE):
         raise DecisionError("The thumbnail is one of this video's own pictures")
-    if changed:
-        Task.objects.filter(pk=task.pk).update(**changed)
-        lifecycle.remark(task, f"Edited: {', '.join(changed).replace('_', ' ')}", by=by)
-    return "Saved" if changed else "Nothing was changed"
+    if not changed:
+        return ""
+    Task.objects.filter(pk=task.pk).update(**changed)
+    sentence = f"{', '.join(changed).replace('_', ' ')} changed".capitalize()
+    lifecycle.remark(task, sentence, by=by)
+    return sentence
+
+
+def require_unsent(task: Task, names: Iterable[str]) -> None:
+    """Errors: DecisionError where one of these columns is with YouTube already."""
+    if task.status in (Status.UPLOADING, Status.PUBLISHED) and set(names) - {"priority"}:
+        raise DecisionError(f"It is {task.get_status_display()}: change it on YouTube")

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core import signing
 from django.utils import timezone
 
-from production import reasons, recipes
+from production import gates, reasons
 from production.models import Decision, Take, Task
 from production.outside import storable
 from production.stages import PIECES, Stage
@@ -95,7 +95,7 @@ def witness(
         verb=verb,
         by=by,
         user=look.user,
-        content_hash=content or (recipes.content_hash(task, stage) if stage else ""),
+        content_hash=content or (gates.asked_about(task, stage) if stage else ""),
         shown=list(shown),
         seconds=look.seconds,
         played=dict(look.played),

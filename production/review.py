@@ -3,12 +3,12 @@
 The number of queries does not depend on the number of pieces.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from production import asking, cards, commitment, explain, lifecycle, reasons, recipes
+from production import asking, cards, commitment, explain, gates, lifecycle, reasons, recipes
 from production.cards import MEDIA, Card, Shot
 from production.commitment import Commitment
 from production.explain import Blocker
@@ -76,6 +76,7 @@ class Page:
     seen: str
     blocker: Blocker | None  # why the system, which has it, isn't done
     back_to: list[Stage]
+    at_plan: bool = False  # the plan waits for its yes, or images that nobody has drawn
     commitment: Commitment | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     stills: list[Shot] = field(default_factory=list)  # that can be the thumbnail
@@ -160,9 +161,10 @@ def read(task: Task, stage_name: str = "") -> Page:
         usd=sum(spent.values(), Decimal(0)),
         verbs=frozenset(may) if asks else frozenset(may - {Verb.APPROVE, Verb.REJECT, Verb.REDO}),
         tone=tone,
-        seen=_seen(task, shelf.takes.values(), coming),
+        seen=_seen(task, shelf, coming),
         blocker=explain.why(task) if tone in LIVE else None,
         back_to=_back_to(task, here),
+        at_plan=coming is not None and gates.stops_at_plan(task, shelf),
         commitment=coming,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
         stills=cards.stills(shelf) if stage.gate == "always" else [],
@@ -182,9 +184,9 @@ def seen(task: Task) -> str:
     return _seen(task, None, commitment.of(task, stage_at(task)) if asked else None)
 
 
-def _seen(task: Task, takes: Iterable[Take] | None, coming: Commitment | None) -> str:
+def _seen(task: Task, shelf: Shelf | None, coming: Commitment | None) -> str:
     stage = REVIEWS.get(Status(task.status))
-    content = recipes.content_hash(task, stage, takes) if stage else ""
+    content = gates.asked_about(task, stage, shelf) if stage else ""
     return f"{task.status}:{content}:{coming.usd if coming else ''}"
 
 
@@ -216,7 +218,8 @@ def first_media(task: Task) -> list[Shot]:
 
 @dataclass(frozen=True)
 class Column:
-    """A take beside the one that counts; `words` is its prompt as a difference to that one's."""
+    """A take beside the one that counts; `words` is its prompt, or what a step of the plan says, as a difference to
+    that one's."""
 
     shot: Shot
     words: list[tuple[str, str]]
@@ -227,5 +230,6 @@ def compare(task: Task, kind: str, position: int) -> list[Column]:
     takes = task.takes.of(kind, position).filter(state=Take.State.DONE).defer("recipe", "result")
     found = list(takes.order_by("-selected", "-number")[:MOST_TAKES])
     spent = LedgerEntry.objects.filter(take__in=found).sums_by("take_id")
-    chosen = found[0].prompt if found else ""
-    return [Column(Shot(take, spent.get(take.pk, Decimal(0))), cards.difference(chosen, take.prompt)) for take in found]
+    texts = cards.texts(task, position) if kind == "plan" else {}
+    shots = [Shot(take, spent.get(take.pk, Decimal(0)), texts.get(take.pk, "")) for take in found]
+    return [Column(shot, cards.difference(shots[0], shot)) for shot in shots]

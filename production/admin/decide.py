@@ -274,7 +274,7 @@ def _edit(task: Task, request: HttpRequest) -> str:
     if not form.is_valid():
         name, faults = next(iter(form.errors.items()))
         raise DecisionError(f"{name.replace('_', ' ')}: {faults[0]}")
-    return handling.edit(task, form.cleaned_data, by=_by(request))
+    return "Saved" if handling.edit(task, form.cleaned_data, by=_by(request)) else "Nothing was changed"
 
 
 def _pause(task: Task, request: HttpRequest) -> str:

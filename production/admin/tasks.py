@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
-from production import asking, explain, presence, review, timeline
+from production import asking, explain, handling, presence, review, timeline
 from production.admin import decide
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
@@ -95,12 +95,12 @@ class TaskAdmin(HouseAdmin):
         ("What will be published", {"fields": WORDS}),
         (
             "Where it stands",
-            {"fields": ("progress", "cost", "channel", "video", "page_id", "made")},
+            {"fields": ("progress", "cost", "channel", "goes_public", "video", "page_id", "made")},
         ),
         ("What was planned", {"fields": ("topic", "story_direction", "story")}),
     )
     readonly_fields = (
-        *("progress", "cost", "channel", "video", "page_id", "made"),
+        *("progress", "cost", "channel", "goes_public", "video", "page_id", "made"),
         *("topic", "story_direction", "story"),
     )
 
@@ -152,6 +152,7 @@ class TaskAdmin(HouseAdmin):
 
     since = moment("status_since", "In this status")
     made = moment("created", "Created")
+    goes_public = moment("publish_at", "Publish at")
 
     @admin.display(description="")
     def edit(self, task: Task) -> SafeString:
@@ -168,7 +169,8 @@ class TaskAdmin(HouseAdmin):
 
     def save_model(self, request: HttpRequest, obj: Task, form: TaskForm, change: bool) -> None:  # noqa: FBT001
         """Only what was edited: the status may have moved while the form was open."""
-        obj.save(update_fields=form.changed_data)
+        words = {name: form.cleaned_data[name] for name in form.changed_data}
+        handling.edit(obj, words, by=request.user.get_username())
 
     # ------------------------------------------------------------ one task
 

@@ -7,7 +7,9 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from production import handling
 from production.cards import STILLS
+from production.errors import DecisionError
 from production.models import Take, Task
 
 MOST_BYTES = 5000  # of a description, in YouTube's count
@@ -26,6 +28,13 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Task
         fields = ("title", "description", "tags", "privacy", "priority")
+
+    def clean(self) -> dict[str, Any] | None:
+        try:
+            handling.require_unsent(self.instance, self.changed_data)
+        except DecisionError as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
+        return super().clean()
 
 
 class PublishForm(forms.ModelForm):  # type: ignore[type-arg]

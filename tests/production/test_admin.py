@@ -16,7 +16,19 @@ from django_q.models import Failure
 from channels_app.models import Channel, Token
 from production import caps, review
 from production.admin import navigation
-from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Tally, Task
+from production.models import (
+    Alert,
+    Cap,
+    Heartbeat,
+    NotionBoard,
+    NotionDrift,
+    NotionEvent,
+    Provider,
+    SharedFile,
+    Take,
+    Tally,
+    Task,
+)
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
 from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
@@ -25,7 +37,10 @@ from tests.pages import review_of
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:production_task_changelist"
-SECRETS = ("token-of-the-channel", "refresh-of-youtube", "access-of-youtube", "active-of-notion", "session-of-upload")
+SECRETS = (
+    *("token-of-the-channel", "refresh-of-youtube", "access-of-youtube", "active-of-notion", "session-of-upload"),
+    "secret-of-automations",
+)
 
 
 @pytest.fixture
@@ -38,9 +53,13 @@ def busy_house() -> Channel:
     make_take(task, "image", 1, usd="0.03")
     Token.objects.create(channel=channel, name="KIE_API_KEY", value=SECRETS[0])
     YouTubeAccount.objects.create(channel=channel, refresh_token=SECRETS[1], access_token=SECRETS[2])
-    NotionBoard.objects.create(active_token=SECRETS[3], pending_token="pending-of-notion")
+    board = NotionBoard.objects.create(
+        active_token=SECRETS[3], pending_token="pending-of-notion", hook_secret=SECRETS[5]
+    )
     Upload.objects.create(take=upload, task=task, film=film, size=film.size, privacy="private", session_uri=SECRETS[4])
     NotionEvent.objects.create(event_id="1", type="page.created")
+    SharedFile.objects.create(take=Take.objects.filter(kind="image").first(), place="notion", attached=timezone.now())
+    NotionDrift.objects.create(board=board, page_id="p", task=task, kind="differs", differs=[["Status", "a", "b"]])
     Alert.objects.create(channel=channel, cause="c", message="It stopped").tasks.add(task)
     Heartbeat.objects.create(name="host:1", cluster="calls")
     Cap.objects.create(meter="channel_day", channel=channel, usd=50)
@@ -322,6 +341,29 @@ def test_board_offers_to_confirm_only_what_is_pending(operator_client: Client) -
     assert "I have pasted it in Notion" not in operator_client.get(url).content.decode()
     NotionBoard.objects.update(pending_token="pending-of-notion")
     assert "I have pasted it in Notion" in operator_client.get(url).content.decode()
+
+
+def test_board_shows_a_new_secret_to_who_sets_it_up_until_it_is_typed_in(operator_client: Client) -> None:
+    board = NotionBoard.objects.create(hook_secret="secret-of-automations")
+    url = reverse("admin:production_notionboard_change", args=[board.pk])
+    operator_client.post(
+        reverse("admin:production_notionboard_renew_secret", args=[board.pk]), {"_form_submitted": "on"}
+    )
+    made = NotionBoard.objects.get().hook_next
+    html = operator_client.get(url).content.decode()
+    assert made in html
+    assert "X-Webhook-Secret" in html
+    assert "/webhook/notion" in html
+    assert "secret-of-automations" not in html
+    staff = Client()
+    staff.force_login(make_staff("view_notionboard", "change_notionboard"))
+    assert made not in staff.get(url).content.decode()
+    assert staff.post(reverse("admin:production_notionboard_renew_secret", args=[board.pk])).status_code == 403
+    operator_client.post(
+        reverse("admin:production_notionboard_confirm_typed", args=[board.pk]), {"_form_submitted": "on"}
+    )
+    assert made not in operator_client.get(url).content.decode()
+    assert (NotionBoard.objects.get().hook_secret, NotionBoard.objects.get().hook_next) == (made, None)
 
 
 def test_event_names_its_task_and_no_page_id(operator_client: Client) -> None:

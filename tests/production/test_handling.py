@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from production import decisions, dispatch, explain, flow, handling, takes
+from production import decisions, dispatch, explain, flow, gates, handling, takes
 from production.errors import DecisionError
 from production.models import Heartbeat, Priority, Take, Task
 from production.stages import STAGES, Status
@@ -140,11 +140,11 @@ def test_put_first_reaches_the_line_and_the_history():
 def test_edit_voids_the_yes_to_the_former_words():
     task = make_production(Status.FINAL_REVIEW)
     before = task.title
-    assert handling.edit(task, {"title": before}, by="olga") == "Nothing was changed"
+    assert handling.edit(task, {"title": before}, by="olga") == ""
     decisions.approve(task, by="olga")
-    assert handling.edit(task, {"title": "Other words"}, by="bob") == "Saved"
-    assert flow.is_gate_open(fresh(task), next(s for s in flow.STAGES if s.name == "assembly"))
-    assert task.changes.last().reason == "Edited: title"
+    assert handling.edit(task, {"title": "Other words"}, by="bob") == "Title changed"
+    assert gates.is_gate_open(fresh(task), next(s for s in flow.STAGES if s.name == "assembly"))
+    assert task.changes.last().reason == "Title changed"
 
 
 def test_edit_refuses_a_picture_of_another_video_and_what_is_on_its_way():
@@ -180,12 +180,12 @@ def test_undo_of_a_yes_to_the_plan():
     make_plan(task)
     flow.advance_by_id(task.pk)
     assert fresh(task).status == Status.ASSETS_READY
-    assert flow.stops_at_plan(fresh(task))
+    assert gates.stops_at_plan(fresh(task))
     decisions.approve(task, by="olga")
     assert fresh(task).status == Status.QUEUED
     decisions.undo(task, by="olga")
     assert fresh(task).status == Status.ASSETS_READY
-    assert flow.stops_at_plan(fresh(task))
+    assert gates.stops_at_plan(fresh(task))
     assert STAGES[0].name == task.decisions.last().stage
 
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0022_settle_what_is_published'),
+        ('production', '0013_settle_what_is_published'),
     ]
 
     operations = [

@@ -7,15 +7,10 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0021_keep_decisions'),
+        ('production', '0012_keep_decisions'),
     ]
 
     operations = [
-        migrations.AddField(
-            model_name='task',
-            name='publish_at',
-            field=models.DateTimeField(blank=True, help_text='Private until then. Empty: not scheduled.', null=True),
-        ),
         migrations.AddField(
             model_name='task',
             name='synthetic_media',

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0007_look_over_plans'),
+        ('production', '0010_share_a_budget_and_files'),
     ]
 
     operations = [

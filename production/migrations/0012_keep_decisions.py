@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0020_pause_tasks'),
+        ('production', '0011_pause_tasks'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
