@@ -4,7 +4,7 @@ import datetime as dt
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import yaml
@@ -68,6 +68,7 @@ class Card:
     is_current: bool
     price: Decimal  # of another take, USD at most
     group: str = ""  # the kind of an image
+    is_ahead: bool = False  # drawn after the yes that is asked for
 
     @property
     def key(self) -> str:
@@ -124,7 +125,7 @@ class Card:
         found = []
         if self.state == State.FAILED:
             found.append(Flag("It could not be made", "error"))
-        if self.state == "missing":
+        if self.state == "missing" and not self.is_ahead:
             found.append(Flag("It is not there", "error"))
         if self.state == "stale":
             found.append(Flag("What it is made from has changed since"))
@@ -141,8 +142,10 @@ def cards(
     takes: Iterable[Take],
     spent: Mapping[int, Decimal],
     lanes: Mapping[str, Provider],
+    *,
+    at_plan: bool = False,
 ) -> Iterator[Card]:
-    """`takes` come newest first."""
+    """`takes` come newest first. `at_plan`: nobody misses an image that only a yes to the plan draws."""
     by_piece: dict[tuple[str, int], list[Shot]] = {}
     said = texts(task) if any(piece.per == "step" for piece in PIECES if piece.stage == stage.name) else {}
     for take in takes:
@@ -150,7 +153,8 @@ def cards(
         by_piece.setdefault((take.kind, take.position), []).append(shot)
     for need in recipes.needs(task, stage, shelf):
         shots = by_piece.get((need.piece.kind, need.position), [])
-        yield _card(need, shots, shelf, price(lanes[need.piece.lane], need.piece.kind))
+        card = _card(need, shots, shelf, price(lanes[need.piece.lane], need.piece.kind))
+        yield replace(card, is_ahead=at_plan and need.piece.per == "asset")
 
 
 def _card(need: Need, shots: list[Shot], shelf: Shelf, again: Decimal) -> Card:

@@ -148,13 +148,14 @@ def read(task: Task, stage_name: str = "") -> Page:
     asks = asking.asks(task)
     may = verbs_for(Status(task.status))
     coming = commitment.of(task, here, shelf, lanes) if Verb.APPROVE in may and asks else None
+    at_plan = coming is not None and gates.stops_at_plan(task, shelf)
     tone = asking.tone(task.status, asks=asks)
     return Page(
         task=task,
         stage=stage,
         here=here,
         tabs=list(_tabs(task, here, stage)),
-        cards=list(cards.cards(task, stage, shelf, takes, spent, lanes)),
+        cards=list(cards.cards(task, stage, shelf, takes, spent, lanes, at_plan=at_plan)),
         clips=list(shelf.clips.values()),
         reel=[asdict(scene) for scene in cards.reel(shelf)] if stage.name in ("audio", "sfx", "video") else [],
         changes=list(task.changes.order_by("-id")[:HISTORY]),
@@ -164,7 +165,7 @@ def read(task: Task, stage_name: str = "") -> Page:
         seen=_seen(task, shelf, coming),
         blocker=explain.why(task) if tone in LIVE else None,
         back_to=_back_to(task, here),
-        at_plan=coming is not None and gates.stops_at_plan(task, shelf),
+        at_plan=at_plan,
         commitment=coming,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
         stills=cards.stills(shelf) if stage.gate == "always" else [],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
 from channels_app.models import Token
@@ -318,7 +319,9 @@ def test_former_take_of_a_step_is_shown_and_picked(operator_client: Client) -> N
     newer = task.takes.get(kind="plan", position=NUMBER["narration"], selected=True)
     Take.objects.filter(pk=newer.pk).update(result={"narration": ["Other", "Words"]})
     planning.land(fresh(newer))
-    assert "Words of the first" in operator_client.get(review_of(task)).content.decode()
+    assert "1 other take" in operator_client.get(review_of(task)).content.decode()
+    side_by_side = reverse("admin:production_task_takes", args=[task.pk, "plan", NUMBER["narration"]])
+    assert "Words of the first" in operator_client.get(side_by_side).content.decode()
     decisions.pick(task, former, by="Ada")
     assert task.clips.first().narration == "Words of the first"
     decisions.pick(task, newer, by="Ada")
