@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, TypedDict
 
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, When, Window
 
 from production.models import Approval, Take, Task
 from production.stages import ERRORS, HOLDING, REVIEWS, STAGES, Status
@@ -25,6 +25,12 @@ def tone(status: str, *, asks: bool = True) -> str:
     if status in HOLDING:
         return "working"
     return {Status.DRAFT: "idle", Status.PUBLISHED: "done"}.get(Status(status), "waiting")
+
+
+def asks(task: "Task | AskedTask") -> bool:
+    """Whether a person is awaited there; of one that was read `with_asks` it is known."""
+    known = getattr(task, "asks", None)
+    return with_asks(Task.objects.filter(pk=task.pk)).get().asks if known is None else bool(known)
 
 
 def with_asks(tasks: QuerySet[Task]) -> "QuerySet[AskedTask]":
@@ -52,5 +58,5 @@ def queue() -> "QuerySet[AskedTask]":
 
 
 def after(task: Task) -> Task | None:
-    """Whom to look at when `task` is decided."""
-    return queue().exclude(pk=task.pk).first()
+    """Whom to look at when `task` is decided; its `waiting` says how many there are."""
+    return queue().exclude(pk=task.pk).annotate(waiting=Window(Count("*"))).first()

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -103,6 +103,45 @@ def spent(keys: Iterable[Key], *, simulated: bool) -> dict[Key, Decimal]:
     rows = Tally.objects.filter(simulated=simulated, key__in={key.key for key in wanted}, meter__in=Meter.values)
     found = {Key(*row[:3]): row[3] for row in rows.values_list("meter", "key", "since", "usd")}
     return {key: found.get(key, Decimal(0)) for key in wanted}
+
+
+class Room(NamedTuple):
+    """What one cap leaves, USD, to what would be spent below it."""
+
+    meter: str
+    key: str
+    cap: Decimal
+    left: Decimal
+    wanted: Decimal
+    until: dt.datetime | None
+
+    @property
+    def is_short(self) -> bool:
+        return self.wanted > self.left
+
+    @property
+    def name(self) -> str:
+        """Whose money it is."""
+        names = {Meter.VIDEO: "this video", Meter.CHANNEL_DAY: "the channel today"}
+        names |= {Meter.CHANNEL_MONTH: "the channel this month", Meter.LANE_DAY: f"lane {self.key} today"}
+        return names[Meter(self.meter)]
+
+
+def rooms(task: Task, by_lane: Mapping[str, Decimal], now: dt.datetime) -> list[Room]:
+    """What every cap that counts for these costs leaves, the tightest first. Three queries, one without caps."""
+    known, found = limits(), list[Room]()
+    for simulated in (False, True):
+        wanted: dict[Key, Decimal] = defaultdict(Decimal)
+        for lane, usd in by_lane.items():
+            if usd and lane_is_simulated(lane) == simulated:
+                for key in keys_of(task=task.pk, channel=task.channel_id, lane=lane, at=now):
+                    wanted[key] += usd
+        caps = {key: cap for key in wanted if (cap := known.of(key, channel=task.channel_id)) is not None}
+        shown = spent(caps, simulated=simulated) if caps else {}
+        for key, cap in caps.items():
+            left = max(cap - shown[key], Decimal(0))
+            found.append(Room(key.meter, key.key, cap, left, wanted[key], ends(key.meter, now)))
+    return sorted(found, key=lambda room: room.left - room.wanted)
 
 
 def full(lane: Provider, limits: Limits, now: dt.datetime) -> Full:

@@ -5,26 +5,27 @@ is possible), DecisionError (what was asked does not fit this task).
 """
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import yaml
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils import timezone
 
-from production import flow, gates, ledger, lifecycle, lint, planning, recipes, takes
+from production import flow, gates, handling, ledger, lifecycle, lint, planning, reasons, recipes, takes
 from production.dispatch import ring_lane
-from production.models import Approval, Take, Task
+from production.errors import DecisionError
+from production.look import UNSEEN, Look, witness
+from production.models import Approval, Decision, Take, Task
+from production.models.decision import VERDICTS
 from production.outside import storable
 from production.recipes import Need
 from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, STEP, Stage, Status, Verb, followers
 
 State = Take.State
+PICK = "pick"  # a decision that moves nothing
 MOST_TEXT = 100_000  # characters of a step that is rewritten
-
-
-class DecisionError(Exception):
-    """The message says what does not fit and what would."""
 
 
 @transaction.atomic
@@ -54,28 +55,31 @@ def begin_at(task: Task, stage_name: str, *, by: str) -> None:
 
 
 @transaction.atomic
-def approve(task: Task, *, by: str, user: User | None = None) -> str:
+def approve(task: Task, *, by: str, user: User | None = None, look: Look = UNSEEN) -> str:
     """Yes to what lies at the gate. Returns a sentence for the reviewer."""
     task = lifecycle.lock(task.pk)
     stage = _stage_at_gate(task)
     if stage is None:
         return _already_approved(task)
     if gates.stops_at_plan(task):
-        return _approve_plan(task, stage, by=by, user=user)
+        return _approve_plan(task, stage, by=by, user=user, look=look)
     content = gates.asked_about(task, stage)
     approval, created = Approval.objects.get_or_create(
         task=task, stage=stage.name, content_hash=content, defaults={"by": by, "user": user}
     )
     if not created and stage.approved == task.status:  # a gate without a status of its own for "approved"
         return f"{approval.by} has approved this already"
+    witness(task, stage, Verb.APPROVE, by=by, look=look, content=content)
     lifecycle.move(task, Verb.APPROVE, by=by, stage=stage)
     flow.slot_is_free(task)
     return f"{stage.title} approved"
 
 
-def _approve_plan(task: Task, stage: Stage, *, by: str, user: User | None) -> str:
+def _approve_plan(task: Task, stage: Stage, *, by: str, user: User | None, look: Look) -> str:
     """Its stage begins again and draws. What lint has found is overruled by that."""
-    Approval.objects.create(task=task, stage=stage.name, content_hash=recipes.plan_hash(task), by=by, user=user)
+    content = recipes.plan_hash(task)
+    witness(task, stage, Verb.APPROVE, by=by, look=look, content=content)
+    Approval.objects.create(task=task, stage=stage.name, content_hash=content, by=by, user=user)
     overruled = "; ".join(f"{finding['where']} {finding['message']}" for finding in lint.stops(task))
     reason = f"The plan is approved{f', overruling: {overruled}' if overruled else ''}"
     lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason[:2000])
@@ -129,19 +133,53 @@ def _parsed(text: str) -> dict[str, object]:
 
 
 @transaction.atomic
-def reject(task: Task, *, by: str, reason: str) -> str:
+def reject(task: Task, *, by: str, reason: str = "", look: Look = UNSEEN) -> str:
     """No; the task waits for a person in the stage's error status."""
-    if not reason.strip():
+    reason = reasons.in_words(look.codes, reason)
+    if not reason:
         raise DecisionError("Say why: the next person sees only your reason")
-    task, stage = lifecycle.lock(task.pk), _stage_at_gate(task)
-    lifecycle.move(task, Verb.REJECT, by=by, stage=stage, reason=reason.strip())
+    task = lifecycle.lock(task.pk)
+    stage = _stage_at_gate(task)
+    if stage:
+        witness(task, stage, Verb.REJECT, by=by, look=look, reason=reason)
+    lifecycle.move(task, Verb.REJECT, by=by, stage=stage, reason=reason)
     _take_back_yes(task, stage)
     return "Rejected; redo pieces or send it back when you know what shall change"
 
 
 @transaction.atomic
-def redo(task: Task, pieces: Iterable[tuple[str, int]], *, by: str, reason: str = "", words: str = "") -> str:
-    """These pieces again, as new takes; the old ones are kept. `words`, for a single piece, replaces its prompt."""
+def undo(task: Task, *, by: str, look: Look = UNSEEN) -> str:
+    """Back to the gate as it was: the one who has just said yes or no may think again. Nothing has come of it yet."""
+    task = lifecycle.lock(task.pk)
+    last = task.decisions.last()
+    if last is None or not may_be_undone(last, by=by):
+        raise DecisionError(f"Only your own yes or no of the last {settings.UNDO.seconds} s can be taken back")
+    stage = STAGE[last.stage]
+    witness(task, stage, Verb.UNDO, by=by, look=look)
+    lifecycle.move(task, Verb.UNDO, by=by, stage=stage)
+    task.approvals.filter(stage=stage.name, content_hash=last.content_hash).delete()
+    return f"Taken back: {stage.title} waits for you again"
+
+
+def may_be_undone(decision: Decision, *, by: str) -> bool:
+    is_fresh = decision.at > timezone.now() - settings.UNDO
+    return decision.by == by and decision.verb in VERDICTS and is_fresh
+
+
+Words = Mapping[tuple[str, int], str]
+
+
+@transaction.atomic
+def redo(
+    task: Task,
+    pieces: Iterable[tuple[str, int]],
+    *,
+    by: str,
+    reason: str = "",
+    words: Words | None = None,
+    look: Look = UNSEEN,
+) -> str:
+    """These pieces again, as new takes; the old ones are kept. `words` replace the prompts of some of them."""
     task = lifecycle.lock(task.pk)
     stage = _stage_at_gate(task) or lifecycle.failed_stage(task)
     if stage is None:
@@ -149,11 +187,14 @@ def redo(task: Task, pieces: Iterable[tuple[str, int]], *, by: str, reason: str 
     wanted = list(dict.fromkeys(pieces))
     if not wanted:
         raise DecisionError("Choose at least one piece")
-    if words.strip():
-        _edit(task, wanted, words.strip(), by=by)
+    reason = reasons.in_words(look.codes, reason) or ", ".join(f"{k} {n or ''}".strip() for k, n in wanted)
+    witness(task, stage, Verb.REDO, by=by, look=look, reason=reason)
+    for piece, text in (words or {}).items():
+        if piece in wanted and text.strip():
+            _edit(task, piece, text.strip(), by=by)
     takes.write_again(task, followers([position for kind, position in wanted if kind == "plan"]))
     needs = _needs(task, stage, wanted)
-    lifecycle.move(task, Verb.REDO, by=by, stage=stage, reason=reason or ", ".join(f"{k} {n or ''}" for k, n in wanted))
+    lifecycle.move(task, Verb.REDO, by=by, stage=stage, reason=reason)
     for need in needs:
         if not _follows(task, need, wanted):
             _plan_again(task, need)
@@ -183,9 +224,11 @@ def retry(task: Task, *, by: str) -> str:
 
 
 @transaction.atomic
-def send_back(task: Task, stage_name: str, *, by: str, reason: str = "") -> str:
+def send_back(task: Task, stage_name: str, *, by: str, reason: str = "", look: Look = UNSEEN) -> str:
     """To this or an earlier stage, which begins again when a slot is free; later yeses stay only where content does."""
     task, stage = lifecycle.lock(task.pk), _stage_called(stage_name)
+    reason = reasons.in_words(look.codes, reason)
+    witness(task, _stage_at_gate(task), Verb.SEND_BACK, by=by, look=look, reason=reason)
     lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason)
     _take_back_yes(task, stage)
     flow.slot_is_free(task)
@@ -198,12 +241,13 @@ def cancel(task: Task, *, by: str, reason: str = "") -> str:
     task = lifecycle.lock(task.pk)
     lifecycle.move(task, Verb.CANCEL, by=by, reason=reason)
     takes.cancel(task.takes.filter(state=State.WAITING, ref=""))  # a finished render is paid for: it is collected
+    handling.set_pause(task, paused=False)
     flow.slot_is_free(task)
     return "Cancelled; the row is a draft again"
 
 
 @transaction.atomic
-def pick(task: Task, take: Take, *, by: str) -> str:
+def pick(task: Task, take: Take, *, by: str, look: Look = UNSEEN) -> str:
     """This take, though it is not the newest or out of date: a person's word goes over the fingerprint."""
     task = lifecycle.lock(task.pk)
     if task.status not in REVIEWS and task.status not in ERRORS:
@@ -212,6 +256,7 @@ def pick(task: Task, take: Take, *, by: str) -> str:
         raise DecisionError("Only a finished take of this task can be picked")
     if take.kind == "plan":
         _require_a_step(task, take)
+    witness(task, STAGE[take.piece.stage], PICK, by=by, look=look, reason=str(take))
     takes.overrule(take, by=by)
     flow.make_count(task, take)
     _take_back_yes(task, _stage_at_gate(task))
@@ -223,19 +268,6 @@ def _require_a_step(task: Task, take: Take) -> None:
     if take.position not in STEP or STAGES[0] not in (_stage_at_gate(task), lifecycle.failed_stage(task)):
         raise DecisionError("A step of the plan is picked at the assets gate or after an asset error")
     _require_fit(planning.outputs_so_far(task) | {STEP[take.position].name: take}, take, take.result)
-
-
-@transaction.atomic
-def edit(task: Task, *, by: str, **words: Any) -> str:
-    """These columns of the task as a person wants them: title, priority, privacy … Returns what has changed."""
-    task = lifecycle.lock(task.pk)
-    changed = {name: value for name, value in words.items() if getattr(task, name) != value}
-    if not changed:
-        return ""
-    Task.objects.filter(pk=task.pk).update(**changed)
-    sentence = f"{', '.join(changed).replace('_', ' ')} changed".capitalize()
-    lifecycle.remark(task, sentence, by=by)
-    return sentence
 
 
 @transaction.atomic
@@ -311,11 +343,9 @@ def _plan_again(task: Task, need: Need) -> None:
     flow.plan(task, need)
 
 
-def _edit(task: Task, wanted: list[tuple[str, int]], words: str, *, by: str) -> None:
+def _edit(task: Task, which: tuple[str, int], words: str, *, by: str) -> None:
     """Write new words into the plan row that the piece is made from."""
-    if len(wanted) != 1:
-        raise DecisionError("New words go to one piece at a time")
-    (kind, position), *_ = wanted
+    kind, position = which
     piece = PIECE.get(kind)
     if piece is None or not piece.words:
         raise DecisionError(f"A {kind} has no words of its own; change what it is made from")

@@ -6,10 +6,9 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from production import decisions, intake, lifecycle, notion, wishes
+from production import decisions, handling, intake, lifecycle, notion, wishes
 from production.broker import ring
-from production.decisions import DecisionError
-from production.errors import IllegalMoveError, Kind, NotHereError, Trouble
+from production.errors import DecisionError, IllegalMoveError, Kind, NotHereError, Trouble
 from production.models import NotionBoard, NotionDrift, NotionEvent, Task
 from production.notion import Page
 from production.stages import AT_REST, Status
@@ -187,7 +186,7 @@ def _take(drift: NotionDrift) -> str:
     said = wishes.said_by(page)
     words = {COLUMNS[name]: said[COLUMNS[name]] for name in drift.names if name in COLUMNS}
     with transaction.atomic():
-        done = [decisions.edit(task, by=drift.chosen_by, **words)]
+        done = [handling.edit(task, words, by=drift.chosen_by)]
         task = lifecycle.lock(task.pk)
         done += [wishes.move(task, page.status, by=drift.chosen_by)] if "Status" in drift.names else []
         wishes.remember(lifecycle.lock(task.pk), page)

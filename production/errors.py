@@ -4,6 +4,7 @@ Trouble                 something outside failed: a vendor, a script, a page
   NotHereError          ... and it is not there at all (deleted, never shared with us)
 IllegalMoveError        a verb that the status does not allow
 StaleError              somebody else was faster: the guarded UPDATE met no row
+DecisionError           what a person asked for does not fit this task
 """
 
 from collections.abc import Iterator
@@ -62,6 +63,10 @@ class NotHereError(Trouble):
 
 class IllegalMoveError(Exception):
     """The message says what would be possible."""
+
+
+class DecisionError(Exception):
+    """The message says what does not fit and what would."""
 
 
 class StaleError(Exception):

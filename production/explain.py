@@ -41,10 +41,19 @@ def why(task: Task) -> Blocker:
     if status == Status.PUBLISHED:
         return Blocker("Nothing: it is published")
     if status in RUNNING:
-        return _why_running(task)
+        return _why_paused(task) or _why_running(task)
     if asking.with_asks(Task.objects.filter(pk=task.pk)).filter(asks=True).exists():
         return _why_a_person(task, status)
-    return _why_no_slot(task)
+    return _why_paused(task) or _why_no_slot(task)
+
+
+def _why_paused(task: Task) -> Blocker | None:
+    if not task.paused:
+        return None
+    why = f": {task.pause_reason}" if task.pause_reason else ""
+    return Blocker(
+        f"{task.paused_by} has paused it{why}. What is under way ends by itself; resume it to go on", who="you"
+    )
 
 
 def _why_a_person(task: Task, status: Status) -> Blocker:
@@ -125,6 +134,7 @@ def _why_waiting(take: Take) -> Iterator[Blocker]:
     """What keeps it from being claimed, the most lasting first."""
     now, lane = timezone.now(), take.lane
     if not take.ref:
+        yield from filter(None, [_why_paused(take.task)])
         if not take.channel.active:
             yield Blocker(f"Channel {take.channel} is switched off: nothing new starts", who="you")
         yield from (Blocker(limit.reason, limit.until) for limit in providers.limits(lane, now) if limit.left < 1)

@@ -53,7 +53,7 @@ def _startable(channel: Channel, most: int) -> Iterator[Task]:
     """Waiting tasks, the furthest first, some more of each stage than could be started. A fresh yes may still be taken
     back for UNDO seconds; a gate without a status of its own for "approved" is passed with a yes only."""
     fresh = timezone.now() - settings.UNDO
-    waiting = channel.tasks.exclude(approvals__at__gt=fresh).order_by("priority", "created", "pk")
+    waiting = channel.tasks.filter(paused=False).exclude(approvals__at__gt=fresh).order_by("priority", "created", "pk")
     for status in (*(stage.waits_in for stage in reversed(STAGES)), Status.QUEUED):
         gate = REVIEWS.get(status)
         there = waiting.filter(status=status)

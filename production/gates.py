@@ -3,6 +3,7 @@
 from channels_app.models import PLAN
 from production import lint, recipes
 from production.models import Take, Task
+from production.recipes import Shelf
 from production.stages import STAGES, Stage
 
 
@@ -14,19 +15,21 @@ def is_gate_open(task: Task, stage: Stage) -> bool:
     return not said_yes.exists()
 
 
-def stops_at_plan(task: Task) -> bool:
+def stops_at_plan(task: Task, shelf: Shelf | None = None) -> bool:
     """A yes now draws what the plan asks for: it waits for that yes, or asks for images that nobody has drawn."""
     first = STAGES[0]
     if task.status != first.ready:
         return False
-    missing, stale = recipes.lacks(task, first)
+    missing, stale = recipes.lacks(task, first, shelf)
     undrawn = any(need.piece.per == "asset" for need in missing)
     return undrawn or (bool(missing or stale) and awaits_plan_yes(task))
 
 
-def asked_about(task: Task, stage: Stage) -> str:
-    """What a yes at the task's gate binds to now."""
-    return recipes.plan_hash(task) if stops_at_plan(task) else recipes.content_hash(task, stage)
+def asked_about(task: Task, stage: Stage, shelf: Shelf | None = None) -> str:
+    """What a yes at the task's gate binds to now; `shelf`: where somebody has read it."""
+    if stops_at_plan(task, shelf):
+        return recipes.plan_hash(task)
+    return recipes.content_hash(task, stage, shelf.takes.values() if shelf else None)
 
 
 def awaits_plan_yes(task: Task) -> bool:

@@ -2,9 +2,18 @@
 
 import datetime as dt
 import math
+import re
 from typing import Any
 
 HERE = ("127.0.0.1", "::1", "localhost")  # hosts that are this machine; any other may be the vendor by another name
+
+
+NOTION_ID = re.compile(r"^notion: *[0-9a-f-]{32,36}$", re.IGNORECASE)
+
+
+def person(by: str) -> str:
+    """Who did it, as people read it. Notion gives only an id of its people, which tells nobody anything."""
+    return "somebody in Notion" if NOTION_ID.match(by) else by
 
 
 def storable(value: Any) -> Any:

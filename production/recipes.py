@@ -10,7 +10,7 @@ holds no path and a workspace can move.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -92,9 +92,9 @@ class Shelf:
         return self._written[number]
 
 
-def needs(task: Task, stage: Stage) -> list[Need]:
-    """Every piece of the stage, in the order in which they are best made."""
-    shelf = Shelf(task)
+def needs(task: Task, stage: Stage, shelf: Shelf | None = None) -> list[Need]:
+    """Every piece of the stage, in the order in which they are best made; `shelf`: where somebody has read it."""
+    shelf = shelf or Shelf(task)
     return [
         Need(piece, position, RECIPES[piece.kind](shelf, position))
         for piece in PIECES
@@ -114,12 +114,12 @@ def plan_hash(task: Task) -> str:
     return _digest(["plan", *(list(row) for row in steps.values_list("position", "pk", "sha256"))])
 
 
-def lacks(task: Task, stage: Stage) -> tuple[list[Need], list[Need]]:
+def lacks(task: Task, stage: Stage, shelf: Shelf | None = None) -> tuple[list[Need], list[Need]]:
     """Pieces of the stage without a selected take, and pieces whose take is out of date."""
-    takes = {(take.kind, take.position): take for take in task.takes.filter(selected=True)}
+    shelf = shelf or Shelf(task)
     missing, stale = [], []
-    for need in needs(task, stage):
-        take = takes.get((need.piece.kind, need.position))
+    for need in needs(task, stage, shelf):
+        take = shelf.takes.get((need.piece.kind, need.position))
         if take is None:
             missing.append(need)
         elif not is_current(take, need):
@@ -127,11 +127,12 @@ def lacks(task: Task, stage: Stage) -> tuple[list[Need], list[Need]]:
     return missing, stale
 
 
-def content_hash(task: Task, stage: Stage) -> str:
+def content_hash(task: Task, stage: Stage, selected: Iterable[Take] | None = None) -> str:
     """What a yes at this stage's gate binds to: the selected takes, and at the end the words that are published."""
-    kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
-    takes = task.takes.filter(selected=True, kind__in=kinds).order_by("kind", "position")
-    content: list[Any] = [list(row) for row in takes.values_list("kind", "position", "pk", "sha256")]
+    if selected is None:
+        selected = task.takes.filter(selected=True).only("task", "kind", "position", "sha256")
+    kinds = {piece.kind for piece in PIECES if piece.stage == stage.name}
+    content: list[Any] = sorted([t.kind, t.position, t.pk, t.sha256] for t in selected if t.kind in kinds)
     if stage.gate == "always":
         content.append(metadata(task))
     return _digest(content)
@@ -150,7 +151,9 @@ def metadata(task: Task) -> dict[str, Any]:
         "language": channel.language,
         "privacy": task.wanted_privacy,
         "made_for_kids": channel.made_for_kids,
-        "synthetic_media": channel.synthetic_media,
+        "synthetic_media": task.discloses,
+        "publish_at": task.publish_at.isoformat() if task.publish_at else "",
+        "thumbnail": task.thumbnail_id,
     }
 
 

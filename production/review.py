@@ -3,33 +3,25 @@
 The number of queries does not depend on the number of pieces.
 """
 
-import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import yaml
-from django.urls import reverse
-from django.utils import timezone
-
-from production import asking, commitment, explain, facts, gates, lifecycle, recipes
+from production import asking, cards, commitment, explain, gates, lifecycle, reasons, recipes
+from production.cards import MEDIA, Card, Shot
 from production.commitment import Commitment
 from production.explain import Blocker
-from production.facts import Facts
-from production.lint import CLIP_SECONDS
 from production.models import Asset, Clip, LedgerEntry, Provider, StatusChange, Take, Task
-from production.providers import price
-from production.recipes import Need
+from production.reasons import Reason
+from production.recipes import Shelf
 from production.stages import (
     ERRORS,
     PIECES,
     REVIEWS,
     STAGE,
     STAGES,
-    STEP,
     WAITS_IN,
-    Piece,
     Stage,
     Status,
     Verb,
@@ -38,112 +30,14 @@ from production.stages import (
     verbs_for,
 )
 
-MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
 AHEAD = {"image": 8, "audio": 6, "video": 2}  # pieces of the next task that are fetched before it is opened
 HISTORY = 60  # lines of history on the page
+MOST_TAKES = 12  # compared side by side; older ones stand in the list of takes
 LIVE = ("working", "waiting")  # tones of a task that the system has
-State = Take.State
+SHEET = {Asset.Kind.CHARACTER: "Characters", Asset.Kind.ENVIRONMENT: "Environments", Asset.Kind.PROP: "Props"}
 
 
 # ---------------------------------------------------------------- the page
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One take as it is shown."""
-
-    take: Take
-    usd: Decimal
-    text: str = ""  # a step of the plan, as a person reads and rewrites it
-
-    @property
-    def url(self) -> str:
-        return reverse("take-file", args=[self.take.pk]) if self.media and self.take.state == State.DONE else ""
-
-    @property
-    def poster_url(self) -> str:
-        """A small picture of it: an image made small, a film's first lit frame, a sound's wave form; empty: none."""
-        return reverse("take-poster", args=[self.take.pk]) if self.take.measured.get("poster") else ""
-
-    @property
-    def captions_url(self) -> str:
-        """WebVTT for its player; empty where a film has none."""
-        return reverse("take-captions", args=[self.take.pk]) if self.url and self.facts.has_captions else ""
-
-    @property
-    def facts(self) -> Facts:
-        return facts.of(self.take)
-
-    @property
-    def media(self) -> str:
-        """image, video, audio, or "" for what can't be looked at."""
-        return MEDIA.get(self.take.piece.suffix, "")
-
-
-@dataclass(frozen=True)
-class Card:
-    """One piece: the take that counts, the one that is being made or has failed, and the others to compare."""
-
-    kind: str
-    position: int
-    title: str
-    words: str  # what it was asked for, editable with a redo; empty where it has none of its own
-    narration: str
-    shown: Shot | None
-    trying: Shot | None
-    others: list[Shot]
-    poster: str
-    is_current: bool
-    price: Decimal  # of another take, USD at most
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.position}"
-
-    @property
-    def state(self) -> str:
-        """done, stale, missing, or the state of the take that is being made or has failed."""
-        if self.trying:
-            return str(self.trying.take.state)
-        if not self.shown:
-            return "missing"
-        return "done" if self.is_current else "stale"
-
-    @property
-    def says_trying(self) -> bool:
-        """Whether the state of what is being made stands in the card's head: where no empty frame says it already."""
-        if not self.trying:
-            return False
-        return bool(self.shown) or self.kind in ("plan", "upload") or self.state in (State.FAILED, State.UNKNOWN)
-
-    @property
-    def next_try(self) -> dt.datetime | None:
-        """When what has failed is tried again; None where something else than the time holds it."""
-        take = self.trying.take if self.trying else None
-        return take.due_at if take and take.state == State.WAITING and take.due_at > timezone.now() else None
-
-    @property
-    def version(self) -> str:
-        """Changes when the card has something new to show."""
-        return "-".join(f"{shot.take.pk}{shot.take.state}" for shot in (self.shown, self.trying) if shot)
-
-    @property
-    def is_long(self) -> bool:
-        seconds = self.shown.take.seconds if self.shown else None
-        return self.kind == "narration" and bool(seconds) and (seconds or 0) > CLIP_SECONDS
-
-    @property
-    def usd(self) -> Decimal:
-        return sum((shot.usd for shot in [self.shown, self.trying, *self.others] if shot), Decimal(0))
-
-    @property
-    def flags(self) -> list[dict[str, Any]]:
-        """What the look at its file found: code, words, severity and the second it is about, the worst first."""
-        return self.shown.take.findings if self.shown else []
-
-    @property
-    def is_suspicious(self) -> bool:
-        return bool(self.flags) or self.is_long or self.state in (State.FAILED, "stale", "missing")
 
 
 @dataclass(frozen=True)
@@ -156,6 +50,15 @@ class Tab:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Cards under one heading."""
+
+    name: str
+    title: str
+    cards: list[Card]
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything the template needs."""
 
@@ -164,6 +67,8 @@ class Page:
     here: Stage  # the one that the task is at
     tabs: list[Tab]
     cards: list[Card]
+    clips: list[Clip]
+    reel: list[dict[str, Any]]  # the film before it is one, clip by clip
     changes: list[StatusChange]
     usd: Decimal
     verbs: frozenset[Verb]
@@ -174,6 +79,7 @@ class Page:
     at_plan: bool = False  # the plan waits for its yes, or images that nobody has drawn
     commitment: Commitment | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    stills: list[Shot] = field(default_factory=list)  # that can be the thumbnail
 
     @property
     def is_here(self) -> bool:
@@ -191,7 +97,18 @@ class Page:
 
     @property
     def suspicious(self) -> list[Card]:
-        return [card for card in self.cards if card.is_suspicious]
+        return [card for card in self.cards if card.flags]
+
+    @property
+    def groups(self) -> list[Group]:
+        """What is suspicious comes first, as long as somebody is to decide; images stand as on a contact sheet."""
+        first = self.suspicious if self.can_pick and len(self.cards) > 1 else []
+        found = [Group("closely", "Look closely", first)]
+        rest = [card for card in self.cards if card not in first]
+        found += [Group(kind, title, [card for card in rest if card.group == kind]) for kind, title in SHEET.items()]
+        found.append(Group("rest", "", [card for card in rest if card.kind != "plan" and not card.group]))
+        found.append(Group("plan", "The plan, step by step", [card for card in rest if card.kind == "plan"]))
+        return [group for group in found if group.cards]
 
     @property
     def simulated(self) -> bool:
@@ -200,6 +117,16 @@ class Page:
     @property
     def can_pick(self) -> bool:
         return self.tone in ("you", "error")
+
+    @property
+    def can_edit(self) -> bool:
+        """What is published can still be put into other words."""
+        return bool(self.metadata) and self.is_here and Verb.APPROVE in self.verbs
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """Offered with a no."""
+        return reasons.offered_at(self.here)
 
     @property
     def is_complete(self) -> bool:
@@ -215,29 +142,33 @@ class Page:
 def read(task: Task, stage_name: str = "") -> Page:
     """The page of the task at the stage it is at, or at the named one."""
     here = stage_at(task)
-    stage = STAGE.get(stage_name, here)
+    stage, shelf = STAGE.get(stage_name, here), Shelf(task)
     spent, lanes = LedgerEntry.objects.filter(take__task=task).sums_by("take_id"), Provider.objects.in_bulk()
-    takes = list(task.takes.defer("recipe", "result").select_related("lane").order_by("kind", "position", "-number"))
-    asks = asking.with_asks(Task.objects.filter(pk=task.pk)).values_list("asks", flat=True).get()
+    takes = list(task.takes.defer("recipe", "result").order_by("kind", "position", "-number"))
+    asks = asking.asks(task)
     may = verbs_for(Status(task.status))
-    can_approve = Verb.APPROVE in may and asks
+    coming = commitment.of(task, here, shelf, lanes) if Verb.APPROVE in may and asks else None
+    at_plan = coming is not None and gates.stops_at_plan(task, shelf)
     tone = asking.tone(task.status, asks=asks)
     return Page(
         task=task,
         stage=stage,
         here=here,
         tabs=list(_tabs(task, here, stage)),
-        cards=list(_cards(task, stage, takes, spent, lanes)),
+        cards=list(cards.cards(task, stage, shelf, takes, spent, lanes, at_plan=at_plan)),
+        clips=list(shelf.clips.values()),
+        reel=[asdict(scene) for scene in cards.reel(shelf)] if stage.name in ("audio", "sfx", "video") else [],
         changes=list(task.changes.order_by("-id")[:HISTORY]),
         usd=sum(spent.values(), Decimal(0)),
         verbs=frozenset(may) if asks else frozenset(may - {Verb.APPROVE, Verb.REJECT, Verb.REDO}),
         tone=tone,
-        seen=seen(task),
+        seen=_seen(task, shelf, coming),
         blocker=explain.why(task) if tone in LIVE else None,
-        back_to=_back_to(task),
-        at_plan=can_approve and gates.stops_at_plan(task),
-        commitment=commitment.of(task, here, takes, lanes) if can_approve else None,
+        back_to=_back_to(task, here),
+        at_plan=at_plan,
+        commitment=coming,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
+        stills=cards.stills(shelf) if stage.gate == "always" else [],
     )
 
 
@@ -248,15 +179,21 @@ def stage_at(task: Task) -> Stage:
 
 
 def seen(task: Task) -> str:
-    """Names what a person is looking at, so that a decision never falls on something else."""
+    """Names what a person is looking at and what a yes to it may cost, so that a decision never falls on something
+    else."""
+    asked = task.status in REVIEWS and asking.asks(task)
+    return _seen(task, None, commitment.of(task, stage_at(task)) if asked else None)
+
+
+def _seen(task: Task, shelf: Shelf | None, coming: Commitment | None) -> str:
     stage = REVIEWS.get(Status(task.status))
-    return f"{task.status}:{gates.asked_about(task, stage) if stage else ''}"
+    content = gates.asked_about(task, stage, shelf) if stage else ""
+    return f"{task.status}:{content}:{coming.usd if coming else ''}"
 
 
-def _back_to(task: Task) -> list[Stage]:
+def _back_to(task: Task, here: Stage) -> list[Stage]:
     stages = [STAGE[name] for name in moves().get((Status(task.status), Verb.SEND_BACK), {})]
-    here = stage_at(task).index
-    return sorted((stage for stage in stages if stage.index <= here), key=lambda stage: stage.index)
+    return sorted((stage for stage in stages if stage.index <= here.index), key=lambda stage: stage.index)
 
 
 def _tabs(task: Task, here: Stage, open_stage: Stage) -> Iterator[Tab]:
@@ -266,79 +203,6 @@ def _tabs(task: Task, here: Stage, open_stage: Stage) -> Iterator[Tab]:
         yield Tab(stage, place, stage == open_stage)
 
 
-# ---------------------------------------------------------------- its cards
-
-
-def _cards(
-    task: Task, stage: Stage, takes: list[Take], spent: dict[int, Decimal], lanes: dict[str, Provider]
-) -> Iterator[Card]:
-    shelf = recipes.Shelf(task)
-    by_piece: dict[tuple[str, int], list[Shot]] = {}
-    texts = _texts(task) if any(piece.per == "step" for piece in PIECES if piece.stage == stage.name) else {}
-    for take in takes:
-        shot = Shot(take, spent.get(take.pk, Decimal(0)), texts.get(take.pk, ""))
-        by_piece.setdefault((take.kind, take.position), []).append(shot)
-    for need in recipes.needs(task, stage):
-        shots = by_piece.get((need.piece.kind, need.position), [])
-        again = price(lanes[need.piece.lane], need.piece.kind)
-        yield _card(need, shots, _row(shelf, need), _poster(shelf, need), again)
-
-
-def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, again: Decimal) -> Card:
-    """`shots` come newest first."""
-    shown = next((shot for shot in shots if shot.take.selected), None)
-    newest = shots[0] if shots and shots[0] != shown else None
-    trying = newest if newest and (newest.take.is_live or newest.take.state == State.FAILED) else None
-    return Card(
-        kind=need.piece.kind,
-        position=need.position,
-        title=_title(need, row),
-        words=words_of(need.piece, row),
-        narration=row.narration if isinstance(row, Clip) and need.piece.kind != "narration" else "",
-        shown=shown,
-        trying=trying,
-        others=[shot for shot in shots if (shot.url or shot.text) and shot is not shown],
-        poster=(shown.poster_url if shown and shown.media == "video" else "") or poster,
-        is_current=bool(shown and recipes.is_current(shown.take, need)),
-        price=again,
-    )
-
-
-def _title(need: Need, row: Asset | Clip | None) -> str:
-    if need.piece.per == "step":
-        return STEP[need.position].title
-    return row.key.replace("-", " ") if isinstance(row, Asset) else str(row or need.piece.kind.title())
-
-
-def _texts(task: Task) -> dict[int, str]:
-    """What each finished take of the plan says."""
-    done = task.takes.filter(kind="plan", state=State.DONE).values_list("pk", "result")
-    return {pk: yaml.safe_dump(found, allow_unicode=True, sort_keys=False, width=100) for pk, found in done if found}
-
-
-def words_of(piece: Piece, row: Asset | Clip | None) -> str:
-    """The words in the plan that a piece is made from."""
-    return str(getattr(row, piece.words)) if row and piece.words else ""
-
-
-def _row(shelf: recipes.Shelf, need: Need) -> Asset | Clip | None:
-    if need.piece.per == "step":
-        return None
-    if need.piece.per == "asset":
-        return shelf.assets.get(need.position)
-    return shelf.clips.get(need.position)
-
-
-def _poster(shelf: recipes.Shelf, need: Need) -> str:
-    """The still that a clip, a narration or a sound belongs to; the first one for the film."""
-    if need.piece.suffix not in (".mp4", ".mp3"):
-        return ""
-    clip = shelf.clips.get(need.position or 1)
-    take = shelf.takes.get((clip.layout, clip.number)) if clip else None
-    still = Shot(take, Decimal(0)) if take else None
-    return (still.poster_url or still.url) if still else ""
-
-
 # ---------------------------------------------------------------- what is shown before it is asked for
 
 
@@ -346,5 +210,27 @@ def first_media(task: Task) -> list[Shot]:
     """What the reviewer of `task` will look at first, to be fetched ahead; of what is large less."""
     kinds = [piece.kind for piece in PIECES if piece.stage == stage_at(task).name and piece.suffix in MEDIA]
     takes = task.takes.filter(selected=True, kind__in=kinds).defer("recipe", "result").order_by("position")
-    shots = [Shot(take, Decimal(0)) for take in takes[: max(AHEAD.values())]]
+    shots = [Shot(take) for take in takes[: max(AHEAD.values())]]
     return shots[: AHEAD[shots[0].media]] if shots else []
+
+
+# ---------------------------------------------------------------- takes of one piece, side by side
+
+
+@dataclass(frozen=True)
+class Column:
+    """A take beside the one that counts; `words` is its prompt, or what a step of the plan says, as a difference to
+    that one's."""
+
+    shot: Shot
+    words: list[tuple[str, str]]
+
+
+def compare(task: Task, kind: str, position: int) -> list[Column]:
+    """The take that counts first, then the others, the newest first."""
+    takes = task.takes.of(kind, position).filter(state=Take.State.DONE).defer("recipe", "result")
+    found = list(takes.order_by("-selected", "-number")[:MOST_TAKES])
+    spent = LedgerEntry.objects.filter(take__in=found).sums_by("take_id")
+    texts = cards.texts(task, position) if kind == "plan" else {}
+    shots = [Shot(take, spent.get(take.pk, Decimal(0)), texts.get(take.pk, "")) for take in found]
+    return [Column(shot, cards.difference(shots[0], shot)) for shot in shots]

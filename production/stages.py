@@ -65,6 +65,7 @@ class Verb(StrEnum):
     RETRY = "retry"  # from the point of failure
     CANCEL = "cancel"  # back to Draft
     ADOPT = "adopt"  # what is there stands in for what failed
+    UNDO = "undo"  # a yes or a no is taken back before anything came of it
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,9 @@ def _review_rows(stage: Stage, review: Status, approved: Status) -> Iterator[tup
         yield stage.ready, Verb.PRESENT, stage, review
     yield review, Verb.APPROVE, stage, approved
     yield review, Verb.REJECT, stage, stage.error
+    plan = [stage.lines_up_in] if stage.index == 0 else []  # where a yes to the plan alone leads
+    for decided in (approved, stage.error, *plan):
+        yield decided, Verb.UNDO, stage, review
     yield review, Verb.REDO, stage, stage.running
     yield stage.error, Verb.REDO, stage, stage.running
 

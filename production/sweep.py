@@ -31,7 +31,7 @@ from production import (
 )
 from production.broker import forget_stale, in_line, ring
 from production.errors import apart
-from production.models import LIVE, SWEEP, Heartbeat, Provider, Take, Task
+from production.models import LIVE, SWEEP, Heartbeat, Presence, Provider, Take, Task
 from production.notion import BLOCKED
 from production.providers import cluster
 from production.stages import RUNNING, Status
@@ -169,7 +169,9 @@ def _ring_again() -> None:
 def _tidy() -> None:
     for task in _with_old_workspaces():
         _apart(_remove_workspace, task)
-    Heartbeat.objects.exclude(name=SWEEP).filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
+    yesterday = timezone.now() - dt.timedelta(days=1)
+    Heartbeat.objects.exclude(name=SWEEP).filter(beat__lt=yesterday).delete()
+    Presence.objects.filter(seen__lt=yesterday).delete()
     forget_stale(STALE_JOB)
 
 

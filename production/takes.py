@@ -37,7 +37,8 @@ SET state = 'claimed', token = gen_random_uuid(), holder = %(holder)s, host = %(
         SELECT FROM production_take_sources AS link JOIN production_take AS source ON source.id = link.to_take_id
         WHERE link.from_take_id = take.id AND source.simulated
     )
-FROM (SELECT id FROM production_take WHERE id = ANY(%(ids)s) AND state = 'waiting' FOR UPDATE SKIP LOCKED) AS line
+FROM (SELECT id FROM production_take WHERE id = ANY(%(ids)s) AND state = 'waiting' AND NOT (paused AND ref = '')
+    FOR UPDATE SKIP LOCKED) AS line
 WHERE take.id = line.id
 """
 
@@ -64,6 +65,7 @@ def plan(
         channel_id=task.channel_id,
         lane_id=piece.lane,
         priority=task.priority,
+        paused=task.paused,
         kind=piece.kind,
         position=position,
         number=last + 1,

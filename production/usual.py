@@ -56,6 +56,6 @@ def newly_stuck() -> list[QuerySet[Task]]:
     now, after = timezone.now(), limits()
     running = {status: after[stage.name] for status, stage in RUNNING.items() if stage.name in after}
     return [
-        Task.objects.filter(status=status, status_since__lte=now - limit, stuck_since=None)
+        Task.objects.filter(status=status, status_since__lte=now - limit, stuck_since=None, paused=False)
         for status, limit in running.items()
     ]

@@ -11,9 +11,8 @@ from django.db import transaction
 from django.db.models import F
 
 from channels_app.models import Privacy
-from production import decisions, gates, lifecycle, recipes
-from production.decisions import DecisionError
-from production.errors import IllegalMoveError, StaleError
+from production import decisions, gates, handling, lifecycle, recipes
+from production.errors import DecisionError, IllegalMoveError, StaleError
 from production.models import Priority, Task
 from production.notion import Page
 from production.stages import AT_REST, ERRORS, REVIEWS, STAGES, Stage, Status
@@ -104,7 +103,12 @@ def _edit(task: Task, page: Page, by: str) -> str:
     columns, names = said_by(page), _changed(task, page)
     if not names or task.status == Status.PUBLISHED:
         return ""
-    return decisions.edit(task, by=by, **{name: columns[name] for name in names})
+    try:
+        return handling.edit(task, {name: columns[name] for name in names}, by=by)
+    except DecisionError as refusal:
+        sentence = f"{', '.join(names).replace('_', ' ')} of the row changed nothing: {refusal}".capitalize()
+        lifecycle.note(task, sentence, by=by)
+        return sentence
 
 
 def _try_to_move(task: Task, label: str, by: str) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import structlog
 from django.utils import timezone
 from google.auth.exceptions import RefreshError
+from PIL import Image, ImageOps
 
 from production import workspace
 from production.errors import Kind, Trouble
@@ -19,6 +22,7 @@ from publishing.youtube import CHUNK, SessionGoneError, YouTube
 
 log = structlog.get_logger(__name__)
 MARK = b"SIMULATED by the sandbox"  # what stand-ins write into every file they make
+THUMBNAIL = (1280, 720)  # pixels
 HEAD = 256 * 1024  # bytes: the mark stands before the pictures and samples
 
 
@@ -157,24 +161,48 @@ def _session_gone(row: Upload) -> Trouble:
 def _send_along(client: YouTube, row: Upload, beat: Callable[[], None]) -> None:
     """Thumbnail and captions, where assembly has made some. The film is up: what YouTube refuses of them (a channel
     that is not verified, a consent without captions) is written down for a person and stops nothing."""
-    film, language = workspace.file_of(row.film), row.take.recipe["facts"]["language"]
-    files: dict[str, tuple[str, Callable[[bytes], None]]] = {
-        "thumbnail": (".jpg", lambda content: client.set_thumbnail(row.video_id, content)),
-        "captions": (".srt", lambda content: client.add_captions(row.video_id, content, language)),
+    film, facts = workspace.file_of(row.film), row.take.recipe["facts"]
+    files: dict[str, tuple[bytes, Callable[[bytes], None]]] = {
+        "thumbnail": (
+            _chosen_picture(facts) or _beside(film, ".jpg"),
+            lambda content: client.set_thumbnail(row.video_id, content),
+        ),
+        "captions": (
+            _beside(film, ".srt"),
+            lambda content: client.add_captions(row.video_id, content, facts["language"]),
+        ),
     }
     lacks = []
-    for name, (suffix, send) in files.items():
-        path = film.with_suffix(suffix)
-        if not path.is_file() or not path.stat().st_size:
+    for name, (content, send) in files.items():
+        if not content:
             continue
         beat()
         try:
-            send(path.read_bytes())
+            send(content)
         except Trouble as trouble:
             lacks.append(f"{name}: {trouble}")
             log.warning("youtube_upload_incomplete", task=row.task_id, channel=row.task.channel.slug, lacks=lacks[-1])
     row.lacks = "; ".join(lacks)[:300]
     row.save(update_fields=["lacks"])
+
+
+def _beside(film: Path, suffix: str) -> bytes:
+    """What assembly has put beside the film; nothing where it made none."""
+    path = film.with_suffix(suffix)
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _chosen_picture(facts: dict[str, Any]) -> bytes:
+    """The picture that a person wants as thumbnail, as YouTube takes it: a JPEG of 1280 x 720, far below 2 MB."""
+    chosen = Take.objects.filter(pk=facts.get("thumbnail") or 0, state=Take.State.DONE)
+    take = chosen.select_related("task__channel").first()
+    path = workspace.file_of(take) if take else None
+    if path is None or not path.is_file():
+        return b""
+    written = BytesIO()
+    with Image.open(path) as picture:
+        ImageOps.fit(picture.convert("RGB"), THUMBNAIL).save(written, "JPEG", quality=90)
+    return written.getvalue()
 
 
 def _finish(row: Upload, video: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The YouTube edge: google-api-python-client with its own discovery document, aimed at the configured address."""
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Any
 import google_auth_httplib2
 import httplib2
 from django.conf import settings
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build_from_document
@@ -129,12 +132,20 @@ def body(facts: dict[str, Any]) -> dict[str, Any]:
             "categoryId": str(facts["category"]),
             "defaultLanguage": facts["language"],
         },
-        "status": {
-            "privacyStatus": facts["privacy"],
+        "status": _published(facts)
+        | {
             "selfDeclaredMadeForKids": facts["made_for_kids"],
             "containsSyntheticMedia": facts["synthetic_media"],
         },
     }
+
+
+def _published(facts: dict[str, Any]) -> dict[str, str]:
+    """Who may see it; what is scheduled has to be private until then. A moment that is over by now means at once."""
+    due = parse_datetime(facts.get("publish_at") or "")
+    if due and due > timezone.now():
+        return {"privacyStatus": "private", "publishAt": due.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")}
+    return {"privacyStatus": "public" if due else facts["privacy"]}
 
 
 def watch_url(video_id: str) -> str:

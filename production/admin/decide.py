@@ -1,51 +1,83 @@
 """The review page and what its buttons do. Looking is GET, deciding is POST; the rules are those of `decisions`."""
 
+import datetime as dt
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from copy import copy
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseNotModified,
+    JsonResponse,
+)
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.http import quote_etag
 from django.views.decorators.cache import never_cache
 
-from production import asking, commitment, decisions, lifecycle, review
+from production import asking, commitment, decisions, handling, lifecycle, look, presence, review
+from production.admin.words import PublishForm
 from production.commitment import Commitment
-from production.decisions import DecisionError
-from production.errors import IllegalMoveError, StaleError
+from production.errors import DecisionError, IllegalMoveError, StaleError
 from production.lint import CLIP_SECONDS
-from production.models import Approval, Take, Task
+from production.look import Look
+from production.models import Approval, Decision, Take, Task
 from production.progress import progress_of
 from production.stages import Verb
 from production.templatetags.money import usd
+
+if TYPE_CHECKING:
+    from production.presence import PolledTask
 
 # The page runs nothing but its own files: no inline script or style, nobody else's address.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-LIST = "admin:production_task_changelist"
 Refusals = (DecisionError, IllegalMoveError, StaleError)
+
+
+class PriceError(DecisionError):
+    """The yes was to another price; it is asked for again."""
+
+
+@dataclass(frozen=True)
+class Undoable:
+    """A verdict that may be taken back, and until when."""
+
+    decision: Decision
+    until: dt.datetime
 
 
 # ---------------------------------------------------------------- look
 
 
 @never_cache
-def show(request: HttpRequest, task: Task, *, may_decide: bool) -> HttpResponse:
+def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpResponse:
     """The page; `?stage=` opens another stage than the one the task is at."""
     following = asking.after(task)
+    page = review.read(task, request.GET.get("stage", ""))
     context: dict[str, Any] = {
-        "page": review.read(task, request.GET.get("stage", "")),
+        "page": page,
         "progress": progress_of([task]).get(task.pk),
-        "version": version(task),
+        "version": presence.version(task),
+        "opened": look.opened(task.pk),
         "may_decide": may_decide,
         "next": following,
-        "next_media": review.first_media(following) if following else [],
-        "waiting": asking.queue().exclude(pk=task.pk).count() if following else 0,
+        "next_media": review.first_media(following) if following and not page.is_live else [],
+        "undo": _undoable(request),
+        "words": PublishForm(instance=task) if page.can_edit and may_decide else None,
         "clip_seconds": CLIP_SECONDS,
     }
     response = TemplateResponse(request, "review/page.html", context)
@@ -53,26 +85,58 @@ def show(request: HttpRequest, task: Task, *, may_decide: bool) -> HttpResponse:
     return response
 
 
+def _undoable(request: HttpRequest) -> Undoable | None:
+    """What this person has decided just now and may take back: named in the address that the decision led to."""
+    number = request.GET.get("undo", "")
+    if not (number.isdecimal() and len(number) < 19):
+        return None
+    last = Decision.objects.filter(task=int(number)).select_related("task").last()
+    if last is None or not decisions.may_be_undone(last, by=_by(request)):
+        return None
+    return Undoable(last, last.at + settings.UNDO)
+
+
 @never_cache
-def progress(request: HttpRequest, task: Task) -> JsonResponse:
-    """What the page asks for every two seconds while the system has the task."""
+def compare(request: HttpRequest, task: Task, kind: str, position: int, *, may_decide: bool) -> HttpResponse:
+    """The takes of one piece side by side; the page shows them in a dialog."""
+    columns = review.compare(task, kind, position)
+    if not columns:
+        raise Http404("There is no finished take of that piece")
+    tone = asking.tone(task.status, asks=asking.asks(task))
+    context = {
+        "task": task,
+        "columns": columns,
+        "may_pick": may_decide and tone in ("you", "error"),
+        "seen": review.seen(task),
+        "opened": look.opened(task.pk),
+        "action": reverse("admin:production_task_review", args=[task.pk]),
+    }
+    response = TemplateResponse(request, "review/takes.html", context)
+    response["Content-Security-Policy"] = POLICY
+    return response
+
+
+def poll(request: HttpRequest, task: "PolledTask") -> HttpResponse:
+    """What an open page asks for every few seconds: who else is here, and whether there is something new. Where there
+    is not, the answer is 304 and has cost no query but the one that `task` was read with."""
+    if request.user.pk:
+        presence.beat(task, request.user.pk)
+    version = presence.version(task)
+    etag = quote_etag(hashlib.sha256(f"{version} {task.others}".encode()).hexdigest()[:16])
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if etag == request.headers.get("If-None-Match"):
+        return HttpResponseNotModified(headers=headers)
     now = progress_of([task]).get(task.pk)
-    return JsonResponse(
-        {
-            "version": version(task),
-            "status": task.status,
-            "label": task.get_status_display(),
-            "text": str(now) if now else "",
-            "done": now.done if now else 0,
-            "total": now.total if now else 0,
-        }
-    )
-
-
-def version(task: Task) -> str:
-    """Changes when the page has something new to show."""
-    takes = list(task.takes.order_by("pk").values_list("pk", "state", "selected", "progress"))
-    return hashlib.sha256(repr([task.status, takes]).encode()).hexdigest()[:16]
+    said = {
+        "version": version,
+        "status": task.status,
+        "label": task.get_status_display(),
+        "others": task.others,
+        "text": str(now) if now else "",
+        "done": now.done if now else 0,
+        "total": now.total if now else 0,
+    }
+    return JsonResponse(said, headers=headers)
 
 
 # ---------------------------------------------------------------- decide
@@ -83,14 +147,18 @@ def decide(request: HttpRequest, task: Task) -> HttpResponse:
     deed = DEEDS.get(request.POST.get("verb", ""))
     if deed is None:
         return HttpResponseBadRequest("No such decision")
-    here = reverse("admin:production_task_review", args=[task.pk])
+    stays = "task" in request.POST.get("from", "")
+    here = reverse(f"admin:production_task_{'change' if stays else 'review'}", args=[task.pk])
     try:
         sentence = act(request, task, deed, seen=request.POST.get("seen", ""))
+    except PriceError as dearer:
+        messages.error(request, f"“{task}”: {dearer}")
+        return redirect(f"{here}#approve")
     except Refusals as refusal:
         messages.error(request, f"“{task}”: {refusal}")
         return redirect(here)
     messages.success(request, f"“{task}”: {sentence}")
-    return redirect(here if deed in (_pick, _rewrite) else _whereto(task))
+    return redirect(here if stays or deed in STAYING else _whereto(request, task, deed))
 
 
 def act(request: HttpRequest, task: Task, deed: "Deed", *, seen: str) -> str:
@@ -100,10 +168,12 @@ def act(request: HttpRequest, task: Task, deed: "Deed", *, seen: str) -> str:
     """
     with transaction.atomic():
         task = lifecycle.lock(task.pk)
-        if seen != review.seen(task):
-            return _late(task, deed, seen)
-        stage = review.stage_at(task)
-        coming = commitment.of(task, stage) if deed is _approve else None
+        if deed in BLIND:
+            return f"{deed(task, request)}."
+        now = review.seen(task)
+        if seen != now and (deed is _approve or _content(seen) != _content(now)):
+            return _late(task, deed, seen, now)
+        coming = commitment.of(task, review.stage_at(task)) if deed is _approve else None
         sentence = deed(task, request)
     return f"{sentence}. {what_follows(coming)}" if coming else f"{sentence}."
 
@@ -112,20 +182,34 @@ def what_follows(coming: Commitment) -> str:
     """What a yes sets going, in a sentence."""
     price = f" for at most {usd(coming.usd)}" if coming.usd else ""
     verb = "follow" if len(coming.stages) > 1 else "follows"
-    return f"{coming.names} {verb}{price}; then: {coming.until}."
+    short = f" Only {coming.short.left:.2f} USD are left of the cap of {coming.short.name}." if coming.short else ""
+    return f"{coming.names} {verb}{price}; then: {coming.until}.{short}"
 
 
-def _late(task: Task, deed: "Deed", seen: str) -> str:
-    """Somebody was faster. A second yes to the same content is no error. Errors: DecisionError."""
-    yes = Approval.objects.filter(task=task, content_hash=seen.partition(":")[2]).first()
+def _content(seen: str) -> str:
+    """What was seen, without what a yes to it costs."""
+    return seen.rpartition(":")[0]
+
+
+def _late(task: Task, deed: "Deed", seen: str, now: str) -> str:
+    """Somebody was faster. A second yes to the same content is no error. Errors: DecisionError, PriceError."""
+    content = _content(seen).partition(":")[2]
+    yes = Approval.objects.filter(task=task, content_hash=content).first() if content else None
     if deed is _approve and yes:
         return f"{yes.by} has approved this already."
+    if _content(seen) == _content(now):
+        price = usd(Decimal(now.rpartition(":")[2] or 0))
+        raise PriceError(f"the price has changed, it is at most {price} now: look at it and say yes again")
     raise DecisionError(f"it has changed since you opened it and is in {task.get_status_display()} now: look again")
 
 
-def _whereto(task: Task) -> str:
+def _whereto(request: HttpRequest, task: Task, deed: "Deed") -> str:
+    """To whom waits next; with nobody waiting the page stays. A verdict can be taken back from there."""
     following = asking.after(task)
-    return reverse("admin:production_task_review", args=[following.pk]) if following else reverse(LIST)
+    if following is None:
+        messages.info(request, "Nothing else waits for you.")
+    place = reverse("admin:production_task_review", args=[(following or task).pk])
+    return f"{place}?undo={task.pk}" if deed in (_approve, _reject) and settings.UNDO else place
 
 
 # ---------------------------------------------------------------- one deed a button
@@ -134,17 +218,24 @@ Deed = Callable[[Task, HttpRequest], str]
 
 
 def _approve(task: Task, request: HttpRequest) -> str:
-    return decisions.approve(task, by=_by(request), user=request.user if request.user.is_authenticated else None)
+    seen_usd = request.POST.get("seen", "").rpartition(":")[2]
+    looked = replace(_look(request, task), usd=Decimal(seen_usd) if seen_usd else None)
+    return decisions.approve(task, by=_by(request), user=looked.user, look=looked)
 
 
 def _reject(task: Task, request: HttpRequest) -> str:
-    return decisions.reject(task, by=_by(request), reason=request.POST.get("reason", ""))
+    return decisions.reject(task, by=_by(request), reason=request.POST.get("reason", ""), look=_look(request, task))
+
+
+def _undo(task: Task, request: HttpRequest) -> str:
+    return decisions.undo(task, by=_by(request), look=_look(request, task))
 
 
 def _redo(task: Task, request: HttpRequest) -> str:
     pieces = [_piece(key) for key in request.POST.getlist("pieces")]
-    words = request.POST.get("words", "") if len(pieces) == 1 else ""
-    return decisions.redo(task, pieces, by=_by(request), reason=request.POST.get("reason", ""), words=words)
+    words = {piece: request.POST.get(f"words-{piece[0]}:{piece[1]}", "") for piece in pieces}
+    reason = request.POST.get("reason", "")
+    return decisions.redo(task, pieces, by=_by(request), reason=reason, words=words, look=_look(request, task))
 
 
 def _retry(task: Task, request: HttpRequest) -> str:
@@ -157,7 +248,7 @@ def _adopt(task: Task, request: HttpRequest) -> str:
 
 def _send_back(task: Task, request: HttpRequest) -> str:
     stage, reason = request.POST.get("stage", ""), request.POST.get("reason", "")
-    return decisions.send_back(task, stage, by=_by(request), reason=reason)
+    return decisions.send_back(task, stage, by=_by(request), reason=reason, look=_look(request, task))
 
 
 def _cancel(task: Task, request: HttpRequest) -> str:
@@ -169,13 +260,34 @@ def _pick(task: Task, request: HttpRequest) -> str:
     take = Take.objects.filter(pk=int(number), task=task).first() if number.isdecimal() else None
     if take is None:
         raise DecisionError("that take is not one of this task")
-    return decisions.pick(task, take, by=_by(request))
+    return decisions.pick(task, take, by=_by(request), look=_look(request, task))
 
 
 def _rewrite(task: Task, request: HttpRequest) -> str:
     position = request.POST.get("step", "")
     number = int(position) if position.isdecimal() and len(position) < 3 else 0
     return decisions.rewrite(task, number, request.POST.get("text", ""), by=_by(request))
+
+
+def _edit(task: Task, request: HttpRequest) -> str:
+    form = PublishForm(request.POST, instance=copy(task))
+    if not form.is_valid():
+        name, faults = next(iter(form.errors.items()))
+        raise DecisionError(f"{name.replace('_', ' ')}: {faults[0]}")
+    return "Saved" if handling.edit(task, form.cleaned_data, by=_by(request)) else "Nothing was changed"
+
+
+def _pause(task: Task, request: HttpRequest) -> str:
+    return handling.pause(task, by=_by(request), reason=request.POST.get("reason", ""))
+
+
+def _resume(task: Task, request: HttpRequest) -> str:
+    return handling.resume(task, by=_by(request))
+
+
+def _put_first(task: Task, request: HttpRequest) -> str:
+    priority = request.POST.get("priority", "")
+    return handling.put_first(task, int(priority) if priority in ("1", "2", "3") else 0, by=_by(request))
 
 
 DEEDS: dict[str, Deed] = {
@@ -186,9 +298,24 @@ DEEDS: dict[str, Deed] = {
     Verb.ADOPT: _adopt,
     Verb.SEND_BACK: _send_back,
     Verb.CANCEL: _cancel,
+    Verb.UNDO: _undo,
     "pick": _pick,
     "rewrite": _rewrite,
+    "edit": _edit,
+    "pause": _pause,
+    "resume": _resume,
+    "priority": _put_first,
 }
+BLIND = (_undo, _pause, _resume, _put_first)  # not about what lies there
+STAYING = (_pick, _rewrite, _edit, _undo, _pause, _resume, _put_first)
+
+
+def _look(request: HttpRequest, task: Task) -> Look:
+    """What the person had looked at, as far as the page can be believed."""
+    takes = task.takes.filter(selected=True).only("task", "kind", "position", "number", "seconds")
+    seconds, played = look.told(request.POST.get("look", ""), request.POST.get("opened", ""), task.pk, list(takes))
+    user = request.user if isinstance(request.user, User) else None
+    return Look(seconds, played, tuple(request.POST.getlist("codes")), user=user)
 
 
 def _by(request: HttpRequest) -> str:

@@ -11,7 +11,8 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from production.admin.base import LookOnlyAdmin, moment, pill, task_link
 from production.models import Heartbeat, StatusChange
 from production.models.operations import SILENT
-from production.templatetags.reading import deed, person
+from production.outside import person
+from production.templatetags.reading import deed
 
 # The schedule's own page lets its users run any function; jobs are only doorbells, the rows above are the truth.
 for model in (Schedule, Success, OrmQ, Failure):

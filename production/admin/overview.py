@@ -7,10 +7,9 @@ from decimal import Decimal
 from django.db.models import Case, IntegerField, Value, When
 from django.urls import reverse
 
+from production.cards import STILLS
 from production.models import LedgerEntry, Take, Task
 from production.progress import Progress, progress_of
-
-STILLS = ("composite", "split", "image")  # best first
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -15,17 +13,17 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import action
 from unfold.views import ChangeList
-from unfold.widgets import UnfoldAdminTextInputWidget
 
-from production import asking, decisions, explain, review
+from production import asking, explain, handling, presence, review, timeline
 from production.admin import decide
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
+from production.admin.words import TaskForm
 from production.models import Priority, Task
 from production.progress import progress_of
-from production.stages import AT_REST, Verb
+from production.reasons import REASONS
+from production.stages import AT_REST, Status, Verb, verbs_for
 from production.templatetags.money import usd
 from production.templatetags.reading import sentence
 
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 
     from production.admin.overview import Overview
     from production.asking import AskedTask
+    from production.presence import PolledTask
 
     class Listed(TypedDict):
         asks: bool
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
     ListedTask = WithAnnotations[Task, Listed]
 
-WORDS = ("title", "description", "tags", "privacy", "priority")
+WORDS = TaskForm.Meta.fields
 
 
 class WhoHasIt(admin.SimpleListFilter):
@@ -78,21 +77,6 @@ class TaskList(ChangeList):  # type: ignore[misc]
         self.result_list: list[ListedTask] = tasks
 
 
-class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The words that go to YouTube."""
-
-    tags = SimpleArrayField(
-        forms.CharField(max_length=100),
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="A comma between two; the channel's own are added.",
-    )
-
-    class Meta:
-        model = Task
-        fields = WORDS
-
-
 @admin.register(Task)
 class TaskAdmin(HouseAdmin):
     form = TaskForm
@@ -105,30 +89,18 @@ class TaskAdmin(HouseAdmin):
     list_select_related = ("channel",)
     search_fields = ("title", "topic", "page_id")
     actions = ("approve_selected", "reject_selected", "retry_selected")
-    actions_detail = ("open_review",)
+    change_form_outer_before_template = "admin/production/task/now.html"
+    change_form_outer_after_template = "admin/production/task/timeline.html"
     fieldsets = (
         ("What will be published", {"fields": WORDS}),
         (
             "Where it stands",
-            {
-                "fields": (
-                    "state",
-                    "since",
-                    "why",
-                    "progress",
-                    "cost",
-                    "channel",
-                    "goes_public",
-                    "video",
-                    "page_id",
-                    "made",
-                )
-            },
+            {"fields": ("progress", "cost", "channel", "goes_public", "video", "page_id", "made")},
         ),
         ("What was planned", {"fields": ("topic", "story_direction", "story")}),
     )
     readonly_fields = (
-        *("state", "since", "why", "progress", "cost", "channel", "goes_public", "video", "page_id", "made"),
+        *("progress", "cost", "channel", "goes_public", "video", "page_id", "made"),
         *("topic", "story_direction", "story"),
     )
 
@@ -152,7 +124,9 @@ class TaskAdmin(HouseAdmin):
 
     @admin.display(description="Status", ordering="status")
     def state(self, task: "ListedTask") -> SafeString:
-        return pill(asking.tone(task.status, asks=task.asks), task.get_status_display())
+        held = pill("you", "Paused") if task.paused and task.status not in AT_REST else ""
+        tone = asking.tone(task.status, asks=task.asks)
+        return format_html("{} {}", pill(tone, task.get_status_display()), held)
 
     @admin.display(description="Title", ordering="title")
     def name(self, task: Task) -> SafeString:
@@ -196,13 +170,34 @@ class TaskAdmin(HouseAdmin):
     def save_model(self, request: HttpRequest, obj: Task, form: TaskForm, change: bool) -> None:  # noqa: FBT001
         """Only what was edited: the status may have moved while the form was open."""
         words = {name: form.cleaned_data[name] for name in form.changed_data}
-        decisions.edit(obj, by=request.user.get_username(), **words)
+        handling.edit(obj, words, by=request.user.get_username())
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Open review", icon="play_circle", url_path="open-review"
-    )
-    def open_review(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect("admin:production_task_review", object_id)
+    # ------------------------------------------------------------ one task
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The form, below what is now and above all that was."""
+        task = self.get_object(request, object_id)
+        now = {"now": self._now(request, task)} if task else {}
+        response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | now)
+        return response
+
+    def _now(self, request: HttpRequest, task: "AskedTask") -> dict[str, Any]:
+        show = request.GET.get("show", "")
+        verbs = verbs_for(Status(task.status))
+        return {
+            "tone": asking.tone(task.status, asks=task.asks),
+            "why": explain.why(task),
+            "may_change": self.has_change_permission(request, task),
+            "can_retry": Verb.RETRY in verbs,
+            "can_cancel": Verb.CANCEL in verbs,
+            "priorities": Priority.choices,
+            "action": review_url(task),
+            "seen": review.seen(task),
+            "timeline": timeline.read(task, show),
+            "chips": timeline.chips(show),
+        }
 
     # ------------------------------------------------------------ the review
 
@@ -211,12 +206,17 @@ class TaskAdmin(HouseAdmin):
         return [
             path("<int:task_id>/review/", guard(self.review_view), name="production_task_review"),
             path("<int:task_id>/review/progress/", guard(self.progress_view), name="production_task_progress"),
+            path(
+                "<int:task_id>/review/takes/<slug:kind>/<int:position>/",
+                guard(self.takes_view),
+                name="production_task_takes",
+            ),
             path("next/", guard(self.next_view), name="production_task_next"),
             *super().get_urls(),
         ]
 
     def review_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
-        task = get_object_or_404(Task.objects.select_related("channel"), pk=task_id)
+        task = self._polled(request, task_id)
         may_decide = self.has_change_permission(request, task)
         if not (may_decide if request.method == "POST" else self.has_view_permission(request, task)):
             raise PermissionDenied
@@ -225,10 +225,21 @@ class TaskAdmin(HouseAdmin):
         return decide.show(request, task, may_decide=may_decide)
 
     def progress_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
-        task = get_object_or_404(Task.objects.select_related("channel"), pk=task_id)
+        task = self._polled(request, task_id)
         if not self.has_view_permission(request, task):
             raise PermissionDenied
-        return decide.progress(request, task)
+        return decide.poll(request, task)
+
+    def takes_view(self, request: HttpRequest, task_id: int, kind: str, position: int) -> HttpResponseBase:
+        task = self._polled(request, task_id)
+        if not self.has_view_permission(request, task):
+            raise PermissionDenied
+        return decide.compare(request, task, kind, position, may_decide=self.has_change_permission(request, task))
+
+    def _polled(self, request: HttpRequest, task_id: int) -> "PolledTask":
+        """The task with everything that its page asks of it alone, in one query."""
+        tasks = asking.with_asks(Task.objects.select_related("channel"))
+        return get_object_or_404(presence.polled(tasks, request.user.pk or 0), pk=task_id)
 
     def next_view(self, request: HttpRequest) -> HttpResponseBase:
         """To the task that waits for a person most urgently."""
@@ -268,6 +279,7 @@ class TaskAdmin(HouseAdmin):
             "action": request.POST["action"],
             "rows": rows,
             "count": sum(row.possible for row in rows),
+            "reasons": REASONS,
             "opts": self.opts,
         }
         return TemplateResponse(request, "admin/production/task/decide_many.html", context)

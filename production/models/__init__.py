@@ -1,6 +1,7 @@
 """The rows that are the truth; the queue only rings."""
 
 from production.models.alerts import Alert, Delivery
+from production.models.decision import HASTY, Decision, Presence, ReviewerDay
 from production.models.job import Job
 from production.models.lane import Provider, Turn, Window
 from production.models.money import Cap, LedgerEntry, Meter, Tally
@@ -11,6 +12,7 @@ from production.models.take import IN_FLIGHT, LIVE, Take
 from production.models.task import Approval, Asset, Clip, Priority, StatusChange, Task
 
 __all__ = [
+    "HASTY",
     "IN_FLIGHT",
     "LIVE",
     "SWEEP",
@@ -19,6 +21,7 @@ __all__ = [
     "Asset",
     "Cap",
     "Clip",
+    "Decision",
     "Delivery",
     "Heartbeat",
     "Job",
@@ -28,8 +31,10 @@ __all__ = [
     "NotionDrift",
     "NotionEvent",
     "Place",
+    "Presence",
     "Priority",
     "Provider",
+    "ReviewerDay",
     "SharedFile",
     "Sharing",
     "StatusChange",

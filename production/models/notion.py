@@ -89,7 +89,10 @@ class NotionEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["due_at"], condition=Q(state="pending"), name="event_pending")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="pending"), name="event_pending"),
+            models.Index(fields=["page_id", "-id"], name="event_by_page"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.page_id}"

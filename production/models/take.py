@@ -75,8 +75,9 @@ class Take(models.Model):
     sources = models.ManyToManyField("self", symmetrical=False, related_name="used_in", blank=True)
     fingerprint = models.CharField(max_length=64)
 
-    # Its place in line: the task's own, kept by a trigger.
+    # Its place in line: the task's own, kept by triggers.
     priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+    paused = models.BooleanField(default=False)
 
     # Who is at it.
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -131,7 +132,7 @@ class Take(models.Model):
             models.Index(
                 fields=["lane", "channel", "priority", "task", "position", "id"],
                 include=["due_at", "kind"],
-                condition=Q(state="waiting", ref=""),
+                condition=Q(state="waiting", ref="", paused=False),
                 name="take_in_line",
             ),
             models.Index(fields=["lane", "due_at"], condition=Q(state="waiting"), name="take_waiting"),

@@ -19,12 +19,12 @@ class Priority(models.IntegerChoices):
 
 class TaskQuerySet(models.QuerySet["Task"]):
     def holding(self) -> "TaskQuerySet":
-        """Tasks in one of their channel's slots."""
-        return self.filter(status__in=HOLDING)
+        """Tasks in one of their channel's slots; a paused one lends its own to others."""
+        return self.filter(status__in=HOLDING, paused=False)
 
     def waiting(self) -> "TaskQuerySet":
         """Tasks that a free slot could take further."""
-        return self.filter(status__in=[Status.QUEUED, *WAITS_IN])
+        return self.filter(status__in=[Status.QUEUED, *WAITS_IN], paused=False)
 
 
 class Task(models.Model):
@@ -40,11 +40,25 @@ class Task(models.Model):
     story_direction = models.TextField(max_length=10_000, blank=True)
     privacy = models.CharField(max_length=10, choices=Privacy.choices, blank=True, help_text="Empty: the channel's.")
     publish_at = models.DateTimeField(null=True, blank=True, help_text="When it is to be public; empty: at once.")
+    paused = models.BooleanField(default=False, editable=False)
+    paused_by = models.CharField(max_length=150, blank=True, editable=False)
+    pause_reason = models.CharField(max_length=200, blank=True, editable=False)
     # What the plan adds; edited at final review.
     story = models.TextField(blank=True)
     description = models.TextField(blank=True)
     tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
     findings = models.JSONField(default=list, blank=True, editable=False, help_text="What lint says of the plan.")
+    synthetic_media = models.BooleanField(
+        null=True, blank=True, help_text="Disclose altered or synthetic content. Empty: the channel's."
+    )
+    thumbnail = models.ForeignKey(
+        "Take",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The picture that is sent. Empty: the film's strongest frame.",
+    )
     youtube_url = models.URLField(blank=True, editable=False)
     # The outbox: when Notion is to be told next, by whose lease it is being told now, how often that has failed.
     tell_at = models.DateTimeField(null=True, editable=False)
@@ -97,6 +111,7 @@ class Task(models.Model):
             triggers.begins_as_draft(),
             triggers.has_its_change(),
             triggers.carries_its_priority(),
+            triggers.carries_its_pause(),
         ]
 
     def __str__(self) -> str:
@@ -105,6 +120,11 @@ class Task(models.Model):
     @property
     def wanted_privacy(self) -> str:
         return self.privacy or self.channel.privacy
+
+    @property
+    def discloses(self) -> bool:
+        """Whether viewers are told that it is synthetic."""
+        return self.channel.synthetic_media if self.synthetic_media is None else self.synthetic_media
 
 
 class Asset(models.Model):

@@ -62,14 +62,23 @@ def has_its_change() -> pgtrigger.Trigger:
 
 def carries_its_priority() -> pgtrigger.Trigger:
     """A task's takes stand in line by its priority, whoever changes it."""
+    return _carries("priority", name="carries_its_priority")
+
+
+def carries_its_pause() -> pgtrigger.Trigger:
+    """A paused task's takes leave the line's index: a claim does not even see them."""
+    return _carries("paused", name="carries_its_pause")
+
+
+def _carries(column: str, *, name: str) -> pgtrigger.Trigger:
     return pgtrigger.Trigger(
-        name="carries_its_priority",
+        name=name,
         when=pgtrigger.After,
-        operation=pgtrigger.UpdateOf("priority"),  # type: ignore[no-untyped-call]
-        condition=pgtrigger.Condition("OLD.priority IS DISTINCT FROM NEW.priority"),
-        func="""
-            UPDATE production_take SET priority = NEW.priority
-            WHERE task_id = NEW.id AND priority <> NEW.priority;
+        operation=pgtrigger.UpdateOf(column),  # type: ignore[no-untyped-call]
+        condition=pgtrigger.Condition(f"OLD.{column} IS DISTINCT FROM NEW.{column}"),
+        func=f"""
+            UPDATE production_take SET {column} = NEW.{column}
+            WHERE task_id = NEW.id AND {column} <> NEW.{column};
             RETURN NULL;
-        """,
+        """,  # noqa: S608 - one of the two names above
     )

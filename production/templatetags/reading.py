@@ -1,7 +1,6 @@
 """What the system writes down, as people read it: who did what, and what holds something up until when."""
 
 import datetime as dt
-import re
 
 from django import template
 from django.utils.html import format_html
@@ -9,30 +8,25 @@ from django.utils.safestring import SafeString
 
 from production.explain import Blocker
 from production.models import StatusChange
+from production.outside import person
 from production.stages import Verb
 
 register = template.Library()
+register.filter(person)
 
 # What was done where nothing moved: a yes at a gate that has no status of its own, a take that a person kept.
 DONE = {Verb.APPROVE: "approved", Verb.ADOPT: "kept as it is"}
-NOTION_ID = re.compile(r"^notion: *[0-9a-f-]{32,36}$", re.IGNORECASE)
 
 
 @register.filter
 def deed(change: StatusChange) -> str:
     """What a line of the history says happened: "Composites approved"; of a move where it led."""
     if change.verb == StatusChange.NOTE:
-        return change.get_stage_display()
+        return change.get_stage_display() or "Note"
     if change.before != change.after:
         return change.get_after_display()
     done = next((words for verb, words in DONE.items() if verb == change.verb), change.verb.replace("_", " "))
     return f"{change.get_stage_display()} {done}".strip()
-
-
-@register.filter
-def person(by: str) -> str:
-    """Who did it. Notion gives only an id of its people, which tells nobody anything."""
-    return "somebody in Notion" if NOTION_ID.match(by) else by
 
 
 @register.filter

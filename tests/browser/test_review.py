@@ -24,8 +24,8 @@ def test_approve_by_keyboard_goes_to_the_next_task(page: Page) -> None:
     page.keyboard.press("a")
     expect(page.locator("dialog[open] .sum")).to_have_text("at most $0.84")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**{review_of(second)}")
-    expect(page.locator(".toast")).to_contain_text("Assets approved")
+    page.wait_for_url(f"**{review_of(second)}**")
+    expect(page.locator("p.toast")).to_contain_text("Assets approved")
     assert fresh(first).approvals.get().by == "olga"
 
 
@@ -42,7 +42,7 @@ def test_reject_by_keyboard_with_a_reason(page: Page) -> None:
     page.keyboard.press("x")
     page.keyboard.type("The lantern looks like a bucket")
     page.keyboard.press("Control+Enter")
-    page.wait_for_url("**/admin/production/task/")
+    expect(page.locator("p.toast.success")).to_contain_text("Rejected")
     assert fresh(task).status == Status.ASSET_ERROR
     assert task.changes.last().reason == "The lantern looks like a bucket"
 
@@ -62,11 +62,11 @@ def test_redo_of_one_piece_by_keyboard(page: Page) -> None:
     for key in ("j", "j", "r", "Enter"):
         page.keyboard.press(key)
     expect(page.locator("dialog[open] .sum")).to_have_text("at most $0.42")
-    words = page.locator("dialog[open] textarea")
+    words = page.get_by_label("Clip 2, in these words")
     expect(words).to_have_value("Motion 2: she lifts the lantern, then the camera glides back.")
     words.fill("She puts the lantern down; the camera stands still")
     page.keyboard.press("Control+Enter")
-    page.wait_for_url("**/admin/production/task/")
+    expect(page.locator("p.toast.success")).to_contain_text("Making 1 again")
     assert fresh(task).status == Status.GENERATING_VIDEO
     take = task.takes.live().get()
     assert (take.kind, take.position, take.prompt) == (
@@ -160,9 +160,9 @@ def test_older_take_is_compared_and_picked(page: Page) -> None:
     older = task.takes.of("image", 1).get()
     make_take(task, "image", 1)
     page.goto(review_of(task))
-    page.get_by_text("1 other take").click()
+    page.get_by_role("link", name="1 other take").click()
     page.get_by_role("button", name="Use this one").click()
-    expect(page.locator(".toast")).to_contain_text("it is")
+    expect(page.locator("p.toast")).to_contain_text("it is")
     assert fresh(older).selected
 
 
@@ -182,7 +182,7 @@ def test_retry_by_keyboard(page: Page) -> None:
     page.goto(review_of(task))
     expect(page.locator("#decision")).to_contain_text("The text model was away")
     page.keyboard.press("t")
-    page.wait_for_url("**/admin/production/task/")
+    expect(page.locator("p.toast.success")).to_contain_text("Trying")
     assert fresh(task).status == Status.GENERATING_ASSETS
 
 

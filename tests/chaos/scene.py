@@ -91,7 +91,12 @@ class Scene:
         failed = list(task.takes.filter(state=Take.State.FAILED).order_by("pk"))
         refused = next((take for take in failed if take.error_kind == Kind.REFUSED and PIECE[take.kind].words), None)
         if refused and len(failed) == 1:
-            decisions.redo(task, [(refused.kind, refused.position)], by="reviewer", words=f"{WORDS}, {task.pk}")
+            decisions.redo(
+                task,
+                [(refused.kind, refused.position)],
+                by="reviewer",
+                words={(refused.kind, refused.position): f"{WORDS}, {task.pk}"},
+            )
             self.decided["redo with other words"] += 1
         else:
             decisions.retry(task, by="reviewer")

@@ -146,7 +146,7 @@ def test_redo_makes_only_the_chosen_piece(stage, failed):
 
 def test_redo_with_new_words_changes_the_plan_row():
     task = at_gate(STAGE["audio"])
-    decisions.redo(task, [("narration", 1)], by="ada", words=" Say this instead. ")
+    decisions.redo(task, [("narration", 1)], by="ada", words={("narration", 1): " Say this instead. "})
     assert task.clips.get(number=1).narration == "Say this instead."
     assert task.takes.live().get().prompt == "Say this instead."
     assert "narration 1" in task.changes.last().reason
@@ -156,7 +156,7 @@ def test_redo_with_new_words_changes_the_plan_row():
 def test_redo_with_new_words_of_every_kind(kind, field):
     stage = STAGE[{"image": "assets", "clip": "video", "sound": "sfx"}[kind]]
     task = at_gate(stage)
-    decisions.redo(task, [(kind, 1)], by="ada", words="x" * 3000)
+    decisions.redo(task, [(kind, 1)], by="ada", words={(kind, 1): "x" * 3000})
     rows = task.assets if kind == "image" else task.clips
     assert getattr(rows.get(number=1), field) == "x" * 2000
 
@@ -164,11 +164,10 @@ def test_redo_with_new_words_of_every_kind(kind, field):
 @pytest.mark.parametrize(
     ("pieces", "words", "message"),
     [
-        ([], "", "Choose at least one"),
-        ([("clip", 9)], "", "clip 9: not pieces of Video"),
-        ([("image", 1)], "", "image 1: not pieces of Video"),
-        ([("clip", 1), ("clip", 2)], "new", "one piece at a time"),
-        ([("composite", 1)], "new", "A composite has no words"),
+        ([], {}, "Choose at least one"),
+        ([("clip", 9)], {}, "clip 9: not pieces of Video"),
+        ([("image", 1)], {}, "image 1: not pieces of Video"),
+        ([("composite", 1)], {("composite", 1): "new"}, "A composite has no words"),
     ],
 )
 def test_redo_of_what_does_not_fit_changes_nothing(pieces, words, message):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
 from channels_app.models import Token
@@ -318,7 +319,9 @@ def test_former_take_of_a_step_is_shown_and_picked(operator_client: Client) -> N
     newer = task.takes.get(kind="plan", position=NUMBER["narration"], selected=True)
     Take.objects.filter(pk=newer.pk).update(result={"narration": ["Other", "Words"]})
     planning.land(fresh(newer))
-    assert "Words of the first" in operator_client.get(review_of(task)).content.decode()
+    assert "1 other take" in operator_client.get(review_of(task)).content.decode()
+    side_by_side = reverse("admin:production_task_takes", args=[task.pk, "plan", NUMBER["narration"]])
+    assert "Words of the first" in operator_client.get(side_by_side).content.decode()
     decisions.pick(task, former, by="Ada")
     assert task.clips.first().narration == "Words of the first"
     decisions.pick(task, newer, by="Ada")
@@ -367,7 +370,7 @@ def test_own_words_for_a_piece_of_an_approved_plan_need_no_second_yes(at_once: N
     task.takes.filter(state=Take.State.WAITING).delete()
     make_stage(task, STAGES[0])
     task = walk_on(task)
-    decisions.redo(task, [("image", 1)], by="Bea", words="Draw it anew")
+    decisions.redo(task, [("image", 1)], by="Bea", words={("image", 1): "Draw it anew"})
     assert not gates.awaits_plan_yes(fresh(task))
     assert set(task.approvals.values_list("by", flat=True)) >= {"Ada", "Bea"}
 
@@ -377,13 +380,13 @@ def test_own_words_that_no_provider_takes_are_refused() -> None:
     for step in STEPS:
         task.takes.filter(kind="plan", position=step.number).update(result=OUTPUTS[step.name])
     with pytest.raises(DecisionError, match=r"Sound prompts: .*has 900 characters, at most 450"):
-        decisions.redo(task, [("sound", 1)], by="Bea", words="x" * 900)
+        decisions.redo(task, [("sound", 1)], by="Bea", words={("sound", 1): "x" * 900})
     assert task.clips.first().sound_prompt == "Sound 1: water dripping in a cave."
 
 
 def test_lint_looks_over_ones_own_words(at_once: None) -> None:
     task = at_images_gate()
-    decisions.redo(task, [("image", 1)], by="Bea", words="A corpse in the grass")
+    decisions.redo(task, [("image", 1)], by="Bea", words={("image", 1): "A corpse in the grass"})
     assert "corpse" in json.dumps(fresh(task).findings)
 
 

@@ -56,6 +56,9 @@ def expected() -> dict[tuple[str, str, str], str]:
                 (review, "redo", name): running,
                 (error, "redo", name): running,
             }
+            table |= {(decided, "undo", name): review for decided in {approved, error}}
+        if name == "assets":
+            table["queued", "undo", name] = review
         if review not in ("-", ready):
             table[ready, "present", name] = review
         for place, earlier in itertools.product({review, approved, error} - {"-"}, list(BY_HAND)[: index + 1]):

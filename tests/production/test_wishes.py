@@ -9,7 +9,7 @@ from django.apps import apps
 from django.utils import timezone
 
 from channels_app.models import NOTION_GATES
-from production import decisions, intake, jobs, lifecycle, outbox, wishes
+from production import decisions, handling, intake, jobs, lifecycle, outbox, wishes
 from production.models import NotionEvent, Priority, Task
 from production.stages import ERRORS, STAGE, Status
 from sandbox.client import SandboxClient
@@ -144,7 +144,7 @@ def test_fulfil_priority_privacy_and_publish_at(vendors, row):
 def test_fulfil_keeps_what_was_changed_in_the_admin(vendors, row):
     """The row still says what it said: that is nobody's wish."""
     task = make_told(row, Status.GENERATING_VIDEO)
-    decisions.edit(task, by="ada", priority=Priority.LOW)
+    handling.edit(task, {"priority": Priority.LOW}, by="ada")
     hear(row)
     assert fresh(task).priority == Priority.LOW
 

@@ -3,11 +3,13 @@
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 from google.oauth2.credentials import Credentials
+from PIL import Image
 from pytest_django import Settings
 
 from production import attempts, flow, jobs, workspace
@@ -315,6 +317,27 @@ def test_upload_sets_the_thumbnail(vendors, account, take):
     (video,) = mine(vendors, account)
     assert video["thumbnail"]
     assert "thumbnail" not in Upload.objects.get().lacks
+
+
+def test_upload_sets_the_picture_that_a_person_chose(vendors, account, met_thumbnails, take):
+    beside(take, jpg=b"the film's own frame")
+    still = take.task.takes.filter(kind="composite").first()
+    take.recipe["facts"]["thumbnail"] = still.pk
+    upload(take)
+    (sent,) = met_thumbnails
+    with Image.open(BytesIO(sent)) as thumbnail:
+        assert (thumbnail.format, thumbnail.size) == ("JPEG", (1280, 720))
+
+
+@pytest.fixture
+def met_thumbnails(monkeypatch) -> list[bytes]:
+    """What is sent as thumbnail, noted on its way to the sandbox."""
+    sent: list[bytes] = []
+    send = youtube.YouTube.set_thumbnail
+    monkeypatch.setattr(
+        youtube.YouTube, "set_thumbnail", lambda self, video, jpeg: (sent.append(jpeg), send(self, video, jpeg))
+    )
+    return sent
 
 
 def test_upload_without_its_thumbnail_is_done_and_says_so(vendors, account, take):

@@ -1,8 +1,10 @@
 """What YouTube is told, within its limits, and what its answers are taken for."""
 
+import datetime as dt
 import json
 
 import pytest
+from django.utils import timezone
 from google.oauth2.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,18 @@ def test_body_always_says_privacy_kids_and_disclosure(privacy, flag):
         "containsSyntheticMedia": not flag,
     }
     assert (found["snippet"]["categoryId"], found["snippet"]["defaultLanguage"]) == ("27", "en")
+
+
+def test_body_schedules_what_is_to_go_public_later():
+    due = timezone.now() + dt.timedelta(days=1)
+    status = youtube.body(FACTS | {"privacy": "unlisted", "publish_at": due.isoformat()})["status"]
+    assert (status["privacyStatus"], status["publishAt"]) == ("private", due.isoformat().replace("+00:00", "Z"))
+
+
+def test_body_of_a_moment_that_is_over_publishes_at_once():
+    status = youtube.body(FACTS | {"publish_at": (timezone.now() - dt.timedelta(hours=1)).isoformat()})["status"]
+    assert status["privacyStatus"] == "public"
+    assert "publishAt" not in status
 
 
 # ---------------------------------------------------------------- answers

@@ -16,7 +16,7 @@ from production.schema import KINDS, SCHEMA, Property
 from production.stages import ERRORS, HOLDING, PIECES, REVIEWS, STAGES, Stage, Status, Verb, moves, stage_of
 
 NOTICE = "<!-- Written by `make docs`; change {source} instead. -->"
-DRAWN = frozenset(Verb) - {Verb.CANCEL, Verb.SEND_BACK, Verb.REDO, Verb.ADOPT}  # the diagram stays readable
+DRAWN = frozenset(Verb) - {Verb.CANCEL, Verb.SEND_BACK, Verb.REDO, Verb.ADOPT, Verb.UNDO}  # the diagram stays readable
 SETTING = re.compile(r"#?([A-Z][A-Z0-9_]*)=(.*)")
 TARGET = re.compile(r"^([a-z]+):.*?## (.*)$", re.MULTILINE)
 
@@ -52,7 +52,7 @@ def pipeline() -> str:
         "`production/stages.py`",
         "A task passes each stage so: it waits, runs, is ready, is looked at, is approved. Callers ask with a verb;\n"
         "the stage table says where it leads, and the database refuses every other move.",
-        ("In one picture", f"Left out: cancel, send_back, redo and adopt (see below).\n\n{_diagram()}"),
+        ("In one picture", f"Left out: cancel, send_back, redo, adopt and undo (see below).\n\n{_diagram()}"),
         (f"The {len(Status)} statuses", _table("# | status | stored as | stage | who has it", _statuses())),
         ("Stages", _table("stage | waits in | runs in | ready | looked at in | approved | error | gate", _stages())),
         ("Pieces", _table("piece | stage | lane | one per | made by | paid | time limit | lies in", _pieces())),

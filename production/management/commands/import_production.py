@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from channels_app.models import Channel
-from production import decisions, importing
-from production.errors import Trouble
+from production import importing
+from production.errors import DecisionError, Trouble
 from production.importing import Production
 from production.stages import STAGES
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             return
         try:
             task = importing.bring_in(production, page_id=options["page"], by=options["by"], stage=options["stage"])
-        except (importing.ImportingError, decisions.DecisionError, Trouble, OSError) as error:
+        except (importing.ImportingError, DecisionError, Trouble, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Task {task.pk} “{task}” is {task.get_status_display()}, Notion row {task.page_id}.")
 
