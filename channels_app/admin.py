@@ -8,13 +8,14 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminTextInputWidget,
 )
 
+from channels_app.limited import LimitedAdmin
 from channels_app.models import OPTIONAL_GATES, Channel, Token
 
 
@@ -83,7 +84,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Channel)
-class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
+class ChannelAdmin(LimitedAdmin):
     form = ChannelForm
     inlines = (TokenInline,)
     list_display = ("name", "active", "language", "gate_list", "max_concurrent", "clips_per_video", "privacy")

@@ -11,6 +11,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import get_object_or_404
 from django.utils.http import http_date, quote_etag
 
+from channels_app import access
 from channels_app.models import Channel
 from production import workspace
 from production.models import Take
@@ -23,7 +24,8 @@ BLOCK = 256 * 1024
 @permission_required("production.view_task", raise_exception=True)
 def take_file(request: HttpRequest, take_id: int) -> HttpResponseBase:
     """The file of a take; a take never changes once it is done, so browsers may keep it."""
-    take = get_object_or_404(Take.objects.select_related("task__channel"), pk=take_id, state=Take.State.DONE)
+    seen = access.seen_by(Take.objects.select_related("task__channel"), request.user)
+    take = get_object_or_404(seen, pk=take_id, state=Take.State.DONE)
     path = workspace.file_of(take)
     if not path.is_file():
         raise Http404("The file has been removed with its workspace")
@@ -42,7 +44,7 @@ def signed_file(request: HttpRequest, name: str, _file: str) -> HttpResponseBase
 @permission_required("channels.view_channel", raise_exception=True)
 def branding_file(request: HttpRequest, slug: str, name: str) -> HttpResponseBase:
     """A channel's intro, outro or watermark."""
-    channel = get_object_or_404(Channel, slug=slug)
+    channel = get_object_or_404(access.seen_by(Channel.objects.all(), request.user), slug=slug)
     paths = [Path(file.path) for file in (channel.intro, channel.outro, channel.watermark) if file]
     found = next((path for path in paths if path.name == name and path.is_file()), None)
     if found is None:

@@ -128,7 +128,7 @@ def _ring_again() -> None:
 def _tidy() -> None:
     for task in _with_old_workspaces():
         _apart(_remove_workspace, task)
-    Heartbeat.objects.exclude(name=SWEEP).filter(beat__lt=timezone.now() - dt.timedelta(days=1)).delete()
+    Heartbeat.objects.forgotten().delete()
     forget_stale(STALE_JOB)
 
 

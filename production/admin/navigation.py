@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse_lazy
 
+from channels_app import access
 from production import asking
 from production.models import Alert
 
@@ -27,13 +28,13 @@ def _model(title: str, icon: str, label: str, **more: Any) -> Item:
 
 def _badge(request: HttpRequest) -> Item:
     """How many tasks wait for a person; nothing where none does."""
-    count = asking.queue().count() if request.user.has_perm("production.view_task") else 0
+    count = asking.queue(request.user).count() if request.user.has_perm("production.view_task") else 0
     return {"badge": str(count), "badge_variant": "warning"} if count else {}
 
 
 def _alarm(request: HttpRequest) -> Item:
     """How many causes of trouble are open."""
-    count = Alert.objects.open().count() if request.user.has_perm("production.view_alert") else 0
+    count = access.seen_by(Alert.objects.open(), request.user).count() if request.user.has_perm("production.view_alert") else 0
     return {"badge": str(count), "badge_variant": "danger"} if count else {}
 
 
@@ -48,6 +49,7 @@ def groups(request: HttpRequest) -> list[Item]:
             "production.view_task",
             **_badge(request),
         ),
+        _item("Board", "view_kanban", "production_task_board", "production.view_task"),
         _model("Tasks", "movie", "production.task"),
         _model("Takes", "burst_mode", "production.take"),
     ]
@@ -62,14 +64,15 @@ def groups(request: HttpRequest) -> list[Item]:
         _model("Caps", "block", "production.cap"),
     ]
     notion = [
-        _model("Board", "view_kanban", "production.notionboard"),
+        _model("Database", "table", "production.notionboard"),
         _model("Events", "webhook", "production.notionevent"),
     ]
     operation = [
         _model("Alerts", "notifications", "production.alert", **_alarm(request)),
         _model("History", "history", "production.statuschange"),
         _model("Workers", "memory", "production.heartbeat"),
-        _model("Failed jobs", "error", "django_q.failure"),
+        _model("Failed jobs", "error", "production.failedjob"),
+        _item("Reviewers", "hourglass_top", "production_task_reviewers", "production.view_statuschange"),
         _model("Users", "person", "auth.user"),
         _model("Groups", "group", "auth.group"),
     ]

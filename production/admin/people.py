@@ -1,15 +1,32 @@
-"""Who may log in, in the same dress as everything else."""
+"""Who may log in, what they may do (groups) and of which channels (a limit), in the same dress as everything else."""
+
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.admin import UserAdmin as PlainUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from unfold.admin import StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from production.admin.base import HouseAdmin
+from channels_app.models import ChannelLimit
+from production.admin.base import HouseAdmin, moment
+from production.templatetags.badge import channel_badge
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+
+
+class LimitInline(StackedInline):  # type: ignore[misc] # unfold has no types
+    model = ChannelLimit
+    max_num = 1
+    extra = 0
+    autocomplete_fields = ("channels",)
+    verbose_name_plural = "Channels: add a limit, and this person sees nothing of any other"
 
 
 @admin.register(User)
@@ -17,6 +34,30 @@ class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "roles", "limit", "is_active", "is_superuser", "seen")
+    list_filter = ("is_active", "is_superuser", "groups")
+    inlines = (LimitInline,)
+
+    seen = moment("last_login", "Last login")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        found: QuerySet[User] = super().get_queryset(request)
+        return found.prefetch_related("groups", "channel_limit__channels")
+
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> list[Any]:
+        """A person has to be there before there is anything to limit."""
+        return list(self.inlines) if obj else []
+
+    @admin.display(description="Roles")
+    def roles(self, user: User) -> str:
+        return ", ".join(group.name for group in user.groups.all()) or "–"
+
+    @admin.display(description="Channels")
+    def limit(self, user: User) -> SafeString | str:
+        if user.is_superuser or not hasattr(user, "channel_limit"):
+            return "All"
+        channels = user.channel_limit.channels.all()
+        return format_html_join(" ", "{}", ((channel_badge(channel),) for channel in channels)) or "None"
 
 
 @admin.register(Group)

@@ -19,13 +19,15 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from channels_app import access
 from production import asking, explain, review
-from production.admin import decide
+from production.admin import decide, screens
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
 from production.models import Priority, Task
 from production.progress import progress_of
-from production.stages import AT_REST, Verb
+from production.stages import Verb
+from production.templatetags.badge import channel_badge
 from production.templatetags.money import usd
 from production.templatetags.reading import sentence
 
@@ -52,15 +54,7 @@ class WhoHasIt(admin.SimpleListFilter):
         return [("you", "Needs you"), ("system", "The system has it"), ("rest", "At rest")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[AskedTask]") -> "QuerySet[AskedTask]":
-        at_rest = queryset.filter(status__in=AT_REST)
-        match self.value():
-            case "you":
-                return queryset.filter(asks=True)
-            case "system":
-                return queryset.filter(asks=False).exclude(status__in=AT_REST)
-            case "rest":
-                return at_rest
-        return queryset
+        return asking.held_by(queryset, self.value())
 
 
 class TaskList(ChangeList):  # type: ignore[misc]
@@ -96,7 +90,7 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Task)
 class TaskAdmin(HouseAdmin):
     form = TaskForm
-    list_display = ("state", "name", "channel", "urgency", "progress", "cost", "since", "edit")
+    list_display = ("state", "name", "of_channel", "urgency", "progress", "cost", "since", "edit")
     list_display_links = None
     list_filter = (WhoHasIt, "channel", "status", "priority")
     list_fullwidth = True
@@ -144,6 +138,10 @@ class TaskAdmin(HouseAdmin):
     @admin.display(description="Title", ordering="title")
     def name(self, task: Task) -> SafeString:
         return task_link(task)
+
+    @admin.display(description="Channel", ordering="channel__name")
+    def of_channel(self, task: Task) -> SafeString:
+        return channel_badge(task.channel)
 
     @admin.display(description="Priority", ordering="priority")
     def urgency(self, task: Task) -> SafeString | str:
@@ -197,11 +195,14 @@ class TaskAdmin(HouseAdmin):
             path("<int:task_id>/review/", guard(self.review_view), name="production_task_review"),
             path("<int:task_id>/review/progress/", guard(self.progress_view), name="production_task_progress"),
             path("next/", guard(self.next_view), name="production_task_next"),
+            path("board/", guard(self.board_view), name="production_task_board"),
+            path("board/columns/", guard(self.columns_view), name="production_task_columns"),
+            path("reviewers/", guard(self.reviewers_view), name="production_task_reviewers"),
             *super().get_urls(),
         ]
 
     def review_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
-        task = get_object_or_404(Task.objects.select_related("channel"), pk=task_id)
+        task = self._seen(request, task_id)
         may_decide = self.has_change_permission(request, task)
         if not (may_decide if request.method == "POST" else self.has_view_permission(request, task)):
             raise PermissionDenied
@@ -209,8 +210,12 @@ class TaskAdmin(HouseAdmin):
             return decide.decide(request, task)
         return decide.show(request, task, may_decide=may_decide)
 
+    def _seen(self, request: HttpRequest, task_id: int) -> Task:
+        """404 for what this person may not see: whether it is there is nobody's business."""
+        return get_object_or_404(access.seen_by(Task.objects.select_related("channel"), request.user), pk=task_id)
+
     def progress_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
-        task = get_object_or_404(Task.objects.select_related("channel"), pk=task_id)
+        task = self._seen(request, task_id)
         if not self.has_view_permission(request, task):
             raise PermissionDenied
         return decide.progress(request, task)
@@ -219,11 +224,28 @@ class TaskAdmin(HouseAdmin):
         """To the task that waits for a person most urgently."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        first = asking.queue().first()
+        first = asking.queue(request.user).first()
         if first:
             return redirect(review_url(first))
         messages.success(request, "Nothing waits for you.")
         return redirect("admin:index")
+
+    # ------------------------------------------------------------ all of them
+
+    def board_view(self, request: HttpRequest) -> HttpResponseBase:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return screens.board_page(request, self.admin_site.each_context(request))
+
+    def columns_view(self, request: HttpRequest) -> HttpResponseBase:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return screens.columns(request)
+
+    def reviewers_view(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.user.has_perm("production.view_statuschange"):
+            raise PermissionDenied
+        return screens.reviewers_page(request, self.admin_site.each_context(request))
 
     # ------------------------------------------------------------ many at once
 

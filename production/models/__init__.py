@@ -5,7 +5,7 @@ from production.models.job import Job
 from production.models.lane import Provider, Turn
 from production.models.money import Cap, LedgerEntry, Meter, Tally
 from production.models.notion import NotionBoard, NotionEvent
-from production.models.operations import SWEEP, Heartbeat, UsualTime
+from production.models.operations import SWEEP, FailedJob, Heartbeat, UsualTime
 from production.models.take import IN_FLIGHT, LIVE, Take
 from production.models.task import Approval, Asset, Clip, Priority, StatusChange, Task
 
@@ -19,6 +19,7 @@ __all__ = [
     "Cap",
     "Clip",
     "Delivery",
+    "FailedJob",
     "Heartbeat",
     "Job",
     "LedgerEntry",
