@@ -6,7 +6,7 @@ few indexes (`version`), holds no thread and no connection, and is answered with
 
 import datetime as dt
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -89,6 +89,7 @@ class Column:
 
     status: Status
     count: int
+    asking: int  # of them wait for a person
     cards: list[Card]
     link: str  # of the list, as its address says it
 
@@ -107,6 +108,10 @@ class Group:
     @property
     def count(self) -> int:
         return sum(column.count for column in self.columns)
+
+    @property
+    def asking(self) -> int:
+        return sum(column.asking for column in self.columns)
 
 
 # ---------------------------------------------------------------- whether there is something new
@@ -129,11 +134,14 @@ def version(wanted: Wanted) -> str:
 def read(wanted: Wanted) -> list[Group]:
     """The whole board, the same seven queries at most."""
     tasks = _tasks(wanted)
-    counts = dict(tasks.order_by().values_list("status").annotate(Count("pk")))
-    cards = _cards(list(_shown(tasks, [Status(status) for status in counts])))
+    counts: Counter[tuple[str, bool]] = Counter()
+    for status, asks, count in tasks.order_by().values_list("status", "asks").annotate(Count("pk")):
+        counts[status, asks] = count
+    cards = _cards(list(_shown(tasks, sorted({Status(status) for status, _ in counts}))))
     groups = {stage.name: Group(stage) for stage in STAGES}
     for status in Status:
-        column = Column(status, counts.get(status, 0), cards[status], _link(wanted, status))
+        waits, goes_on = counts[status, True], counts[status, False]
+        column = Column(status, waits + goes_on, waits, cards[status], _link(wanted, status))
         groups[_home(status).name].columns.append(column)
     return list(groups.values())
 

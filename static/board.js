@@ -56,11 +56,9 @@
     setTimeout(watch, EVERY * (0.9 + Math.random() / 5)); // many boards don't ask in step
   }
 
-  // On a phone the stages are folded but for those that need somebody; on a desk all are open, side by side.
+  // On a phone the stages are folded, each says how many of its tasks need somebody; on a desk all are open.
   function fold() {
-    for (const stage of board.querySelectorAll("details")) {
-      stage.open = !NARROW.matches || stage.querySelector(".card:is(.tone-you, .tone-error)") !== null;
-    }
+    for (const stage of board.querySelectorAll("details")) stage.open = !NARROW.matches;
   }
 
   // What is set is in the address, so that it can be kept and sent on.

@@ -13,6 +13,7 @@
       datasets: heads.map((head, at) => ({
         label: head.textContent,
         tone: head.dataset.tone,
+        backgroundColor: colour(head.dataset.tone),
         data: rows.map((row) => number(row.querySelectorAll("td")[at])),
         maxBarThickness: 22,
         borderRadius: 3,
@@ -43,7 +44,7 @@
       scale.grid.color = colour("line");
     }
     chart.options.plugins.legend.labels.color = colour("ink");
-    chart.update("none");
+    chart.update();
   }
 
   function draw(figure) {

@@ -102,7 +102,8 @@ def _healed(user: Any) -> Chart:
     takes = access.seen_by(Take.objects.filter(finished__gte=midnight(DAYS - 1)), user)
     ends = takes.filter(Q(state=Take.State.FAILED) | Q(state=Take.State.DONE, tries__gt=0))
     days = ends.order_by().annotate(day=TruncDate("finished")).values_list("day")
-    counts = days.annotate(Count("pk", filter=Q(state=Take.State.DONE)), Count("pk", filter=Q(state=Take.State.FAILED)))
+    done, failed = (Count("pk", filter=Q(state=state)) for state in (Take.State.DONE, Take.State.FAILED))
+    counts = days.annotate(healed=done, left=failed)
     found = {day: [healed, left] for day, healed, left in counts}
     return Chart("Failures", "takes", ["Healed by themselves", "Left to a person"], by_day(found, 2), ["done", "error"])
 

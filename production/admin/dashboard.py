@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from production.asking import AskedTask
 
 MOST = 12  # cards; the list shows the others
+BUSY = 8
 LOOKED_AT = 200  # tasks in error, whose causes are told apart
 WORDS = 300  # characters of a reason that are shown
 NO_REASON: tuple[str, dt.datetime | None] = ("", None)
@@ -43,6 +44,7 @@ class Tile:
 class Trouble:
     """Tasks that failed for one cause."""
 
+    status: str
     reason: str
     written: dt.datetime | None
     tasks: "list[AskedTask]"
@@ -63,7 +65,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "gates_count": gates.count(),
         "troubles": _troubles(list(failed[:LOOKED_AT])),
         "failed_count": failed.count(),
-        "busy": _tiles(list(at_work[:MOST])),
+        "busy": _tiles(list(at_work[:BUSY])),
         "busy_count": at_work.count(),
         "in_line": system.exclude(status__in=HOLDING).count(),
         "published": _published_this_week(user),
@@ -90,7 +92,7 @@ def _troubles(tasks: "list[AskedTask]") -> list[Trouble]:
 
 
 def _trouble(tasks: "list[AskedTask]", reason: str, written: dt.datetime | None) -> Trouble:
-    return Trouble(reason[:WORDS], written, tasks[:MOST], len(tasks))
+    return Trouble(tasks[0].get_status_display(), reason[:WORDS], written, tasks[:MOST], len(tasks))
 
 
 def _reasons(tasks: Sequence[Task]) -> dict[int, tuple[str, dt.datetime | None]]:

@@ -26,6 +26,13 @@ def _model(title: str, icon: str, label: str, **more: Any) -> Item:
     return _item(title, icon, f"{app}_{model}_changelist", f"{app}.view_{model}", **more)
 
 
+def _is_among_tasks(request: HttpRequest) -> bool:
+    """The board and the reviewers stand below the tasks' address, but have items of their own."""
+    match = request.resolver_match
+    own = ("production_task_board", "production_task_reviewers")
+    return bool(match and match.url_name and match.url_name.startswith("production_task_") and match.url_name not in own)
+
+
 def _badge(request: HttpRequest) -> Item:
     """How many tasks wait for a person; nothing where none does."""
     count = asking.queue(request.user).count() if request.user.has_perm("production.view_task") else 0
@@ -50,7 +57,7 @@ def groups(request: HttpRequest) -> list[Item]:
             **_badge(request),
         ),
         _item("Board", "view_kanban", "production_task_board", "production.view_task"),
-        _model("Tasks", "movie", "production.task"),
+        _model("Tasks", "movie", "production.task", active=_is_among_tasks),
         _model("Takes", "burst_mode", "production.take"),
     ]
     channels = [

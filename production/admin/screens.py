@@ -35,7 +35,7 @@ def columns(request: HttpRequest) -> HttpResponse:
     etag = quote_etag(version)
     unchanged = get_conditional_response(request, etag=etag)
     response = unchanged or HttpResponse(_columns(wanted, version))
-    response.headers |= {"ETag": etag, "Cache-Control": "private, no-cache"}
+    response["ETag"], response["Cache-Control"] = etag, "private, no-cache"
     return response
 
 

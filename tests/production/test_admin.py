@@ -36,6 +36,8 @@ def busy_house() -> Channel:
     make_stage(task, STAGE["upload"])
     film, upload = task.takes.get(kind="film"), task.takes.get(kind="upload")
     make_take(task, "image", 1, usd="0.03")
+    today = caps.current("channel_day", str(channel.pk), timezone.now())
+    Tally.objects.create(meter=today.meter, key=today.key, since=today.since, simulated=True, usd="0.03")
     Token.objects.create(channel=channel, name="KIE_API_KEY", value=SECRETS[0])
     YouTubeAccount.objects.create(channel=channel, refresh_token=SECRETS[1], access_token=SECRETS[2])
     NotionBoard.objects.create(active_token=SECRETS[3], pending_token="pending-of-notion")
