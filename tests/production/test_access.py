@@ -251,7 +251,9 @@ def test_open_roles_leaves_groups_of_operators_alone(roles: dict[str, set[str]])
     assert not Group.objects.get(name="Viewer").permissions.exists()
 
 
-@pytest.mark.parametrize(("role", "decides", "pauses"), [("Viewer", 403, 403), ("Reviewer", 302, 403), ("Operator", 302, 200)])
+@pytest.mark.parametrize(
+    ("role", "decides", "pauses"), [("Viewer", 403, 403), ("Reviewer", 302, 403), ("Operator", 302, 200)]
+)
 def test_role_may_do_what_it_is_for(
     client: Client, roles: dict[str, set[str]], role: str, decides: int, pauses: int
 ) -> None:
