@@ -15,7 +15,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from channels_app.limited import LimitedAdmin
+from channels_app.limited import LimitedAdmin, say_names
 from channels_app.models import OPTIONAL_GATES, Channel, Token
 
 
@@ -42,6 +42,10 @@ class WriteOnlyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 class TokenForm(WriteOnlyForm):
     secret = "value"  # noqa: S105 - the field's name
+
+    def __init__(self, *args: Any, **words: Any) -> None:
+        super().__init__(*args, **words)
+        say_names(self, self.instance if self.instance.pk else "a new token")  # type: ignore[arg-type]
 
     class Meta:
         model = Token

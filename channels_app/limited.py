@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.admin.options import ModelAdmin as PlainAdmin
 from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
-from django.forms import ModelChoiceField, ModelMultipleChoiceField
+from django.forms import Form, ModelChoiceField, ModelForm, ModelMultipleChoiceField
 from django.http import Http404, HttpRequest
 from unfold.admin import ModelAdmin
 
@@ -26,6 +26,20 @@ class SeenFilter(RelatedFieldListFilter):
         return found
 
 
+def say_names(form: Form, of: object) -> None:
+    """A field in a row of a table has no label of its own: who hears the page has to be told which it is, and whose."""
+    for field in form.fields.values():
+        field.widget.attrs["aria-label"] = f"{field.label} of {of}"
+
+
+class RowForm(ModelForm):  # type: ignore[type-arg]
+    """Of a list that can be edited in place."""
+
+    def __init__(self, *args: Any, **words: Any) -> None:
+        super().__init__(*args, **words)
+        say_names(self, self.instance)  # type: ignore[arg-type] # a form all the same
+
+
 class LimitedAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
     """Lists, forms, pickers, filters, searches and actions, all by `access`. What is not seen is not there: 404."""
 
@@ -36,6 +50,10 @@ class LimitedAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
         found: Model | None = super().get_object(request, object_id, from_field)
         if found is None:
             raise Http404("There is no such row")
+        return found
+
+    def get_changelist_form(self, request: HttpRequest, **words: Any) -> "type[ModelForm[Any]]":
+        found: "type[ModelForm[Any]]" = super().get_changelist_form(request, form=RowForm, **words)
         return found
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:

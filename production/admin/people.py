@@ -6,16 +6,20 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.admin import UserAdmin as PlainUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from channels_app.models import ChannelLimit
 from production.admin.base import HouseAdmin, moment
 from production.templatetags.badge import channel_badge
+
+# Boxes to tick: a list of words in two boxes can't be used without seeing them.
+TICKED = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -25,7 +29,7 @@ class LimitInline(StackedInline):  # type: ignore[misc] # unfold has no types
     model = ChannelLimit
     max_num = 1
     extra = 0
-    autocomplete_fields = ("channels",)
+    formfield_overrides = TICKED
     verbose_name_plural = "Channels: add a limit, and this person sees nothing of any other"
 
 
@@ -37,6 +41,16 @@ class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg]
     list_display = ("username", "roles", "limit", "is_active", "is_superuser", "seen")
     list_filter = ("is_active", "is_superuser", "groups")
     inlines = (LimitInline,)
+    filter_horizontal = ()
+    formfield_overrides = TICKED
+    # What a person may do are the groups: single permissions of single people are what nobody finds again.
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Who it is", {"fields": (("first_name", "last_name"), "email")}),
+        ("What this person may do", {"fields": ("groups", ("is_active", "is_staff", "is_superuser"))}),
+        ("When", {"fields": ("last_login", "date_joined")}),
+    )
+    readonly_fields = ("last_login", "date_joined")
 
     seen = moment("last_login", "Last login")
 
