@@ -1,5 +1,7 @@
 """The admin's own pages: lists, forms, secrets, many decisions at once."""
 
+import datetime as dt
+
 import pytest
 from django.contrib import admin
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -12,7 +14,7 @@ from django.utils import timezone
 from channels_app.models import Channel, Token
 from production import caps, review
 from production.admin import navigation
-from production.models import Alert, Cap, NotionBoard, NotionEvent, Provider, Tally, Task
+from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Tally, Task
 from production.stages import Status
 from publishing.models import YouTubeAccount
 from tests.factories import make_channel, make_operator, make_production, make_staff, make_take, make_task
@@ -354,3 +356,21 @@ def test_lane_is_paused_in_the_list(operator_client: Client) -> None:
             rows |= {f"form-{number}-paused": "on", f"form-{number}-pause_reason": "Quota"}
     operator_client.post(url, rows)
     assert list(Provider.objects.filter(paused=True).values_list("name", "pause_reason")) == [("video", "Quota")]
+
+
+# ---------------------------------------------------------------- workers
+
+
+def test_workers_say_since_when_they_are_silent(operator_client: Client) -> None:
+    silent = Heartbeat.objects.create(name="host:1", cluster="cpu", beat=timezone.now() - dt.timedelta(minutes=20))
+    Heartbeat.objects.create(name="host:2", cluster="cpu")
+    html = operator_client.get(reverse("admin:production_heartbeat_changelist")).content.decode()
+    assert html.count(">Alive<") == html.count(">Silent<") == 1
+    assert f'since <time class="clock" datetime="{silent.beat.isoformat()}"' in html
+
+
+def test_failed_jobs_and_slots_have_names_that_people_understand(operator_client: Client) -> None:
+    html = operator_client.get(reverse("admin:production_failedjob_changelist")).content.decode()
+    assert "Failed jobs" in html
+    assert "Django Q" not in html
+    assert "Videos at once" in operator_client.get(reverse("admin:channels_channel_add")).content.decode()
