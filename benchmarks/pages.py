@@ -1,5 +1,5 @@
-"""How long the server takes for the review page and the board with 100,000 tasks and 1,800,000 takes, their ledger lines
-and a million lines of history; the peer is Django's own changelist of the same tasks, in the same process and run.
+"""How long the server takes for the review page and the board with 100,000 tasks and 1,800,000 takes, as many ledger
+lines and a million lines of history. The peer is Django's own changelist of the same tasks, in the same process.
 
 A request goes through everything but the network: middleware, session, user, permissions, queries, template. The board
 is read anew each time (what is kept for others who have it open is thrown away), and asked for once more as an open

@@ -42,7 +42,7 @@ def seen_by(rows: QuerySet[Row], user: Any) -> QuerySet[Row]:
 def only(model: type[Model], user: Any) -> Q:
     """The same as a condition."""
     ids = None if user is None else channels_of(user)
-    if ids is None or model._meta.label in OF_THE_HOUSE:
+    if ids is None or model._meta.label in OF_THE_HOUSE:  # noqa: SLF001 - Django's documented way
         return Q()
     way = way_to_channel(model)
     return Q(**{f"{way}__in": ids}) if way else Q(pk__in=[])
@@ -55,7 +55,7 @@ def way_to_channel(model: type[Model]) -> str:
         return "pk"
     for name in WAYS:
         try:
-            field = model._meta.get_field(name)
+            field = model._meta.get_field(name)  # noqa: SLF001
         except FieldDoesNotExist:
             continue
         if field.many_to_one and field.related_model:

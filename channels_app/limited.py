@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.admin.options import ModelAdmin as PlainAdmin
-from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
+from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
 from django.forms import Form, ModelChoiceField, ModelForm, ModelMultipleChoiceField
 from django.http import Http404, HttpRequest
 from unfold.admin import ModelAdmin
@@ -15,14 +15,10 @@ from channels_app import access
 class SeenFilter(RelatedFieldListFilter):
     """Offers only what the person may see."""
 
-    def field_choices(
-        self, field: "Field[Any, Any]", request: HttpRequest, model_admin: "PlainAdmin[Any]"
-    ) -> list[tuple[str, str]]:
-        seen = access.only(self.field.remote_field.model, request.user)
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: "PlainAdmin[Any]") -> list[Any]:
         ordering = self.field_admin_ordering(field, request, model_admin)
-        found: list[tuple[str, str]] = field.get_choices(  # type: ignore[attr-defined] # of every field
-            include_blank=False, ordering=ordering, limit_choices_to=seen
-        )
+        seen = access.only(field.remote_field.model, request.user)
+        found: list[Any] = field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=seen)
         return found
 
 
@@ -53,7 +49,7 @@ class LimitedAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
         return found
 
     def get_changelist_form(self, request: HttpRequest, **words: Any) -> "type[ModelForm[Any]]":
-        found: "type[ModelForm[Any]]" = super().get_changelist_form(request, form=RowForm, **words)
+        found: type[ModelForm[Any]] = super().get_changelist_form(request, form=RowForm, **words)
         return found
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The content security policy: every page runs its own files only. What unfold's base needs besides, only its pages get.
+"""The content security policy: every page runs its own files only; what unfold's base needs besides its pages get.
 
 Alpine, which drives unfold's menus and tabs, compiles expressions (`unsafe-eval`); its colours and positions are
 written into the page (`unsafe-inline`, styles only). No script is ever inline, nothing comes from another host.

@@ -72,9 +72,9 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIN
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        **dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), [NONE]),
-        **dict.fromkeys(("script-src", "style-src", "img-src", "media-src", "font-src"), [SELF]),
-        **dict.fromkeys(("connect-src", "form-action"), [SELF]),
+        **dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), (NONE,)),
+        **dict.fromkeys(("script-src", "style-src", "img-src", "media-src", "font-src"), (SELF,)),
+        **dict.fromkeys(("connect-src", "form-action"), (SELF,)),
     }
 }
 

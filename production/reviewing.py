@@ -4,12 +4,13 @@ A reviewer who says yes every two seconds looks at nothing, and so does one who 
 """
 
 import datetime as dt
+import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, Min, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from channels_app import access
@@ -22,6 +23,7 @@ LOOK_BACK = dt.timedelta(days=28)
 MOST = 5000  # decisions that are looked at, the newest
 HASTY = 2.0  # seconds: within which nobody can have looked
 AWAY = dt.timedelta(minutes=30)  # without a decision for so long: a person was not at it
+Row = tuple[str, str, dt.datetime, dt.datetime | None]  # by, verb, at, asked
 AGES = (dt.timedelta(hours=1), dt.timedelta(hours=4), dt.timedelta(days=1))
 
 
@@ -73,8 +75,8 @@ class Reviewer:
     @property
     def waited(self) -> dt.timedelta | None:
         """How long gates had waited for this person's word, the median."""
-        known = [decision.at - decision.asked for decision in self.decisions if decision.asked]
-        return statistics.median(known) if known else None
+        known = [(decision.at - decision.asked).total_seconds() for decision in self.decisions if decision.asked]
+        return dt.timedelta(seconds=statistics.median(known)) if known else None
 
     def _count(self, verb: Verb) -> int:
         return sum(decision.verb == verb for decision in self.decisions)
@@ -94,17 +96,14 @@ def decisions(user: Any) -> list[Decision]:
     """Of the tasks that `user` may see, the newest first. One query."""
     since = timezone.now() - LOOK_BACK
     rows = access.seen_by(StatusChange.objects.filter(verb__in=DECISIONS, at__gte=since), user)
-    found = list(_with_asked(rows).order_by("-at").values_list("by", "verb", "at", "asked")[:MOST])
+    # When the gate opened: the last change that led into the status decided on.
+    into = StatusChange.objects.filter(task=OuterRef("task"), pk__lt=OuterRef("pk"), after=OuterRef("before"))
+    asked = Subquery(into.exclude(before=F("after")).order_by("-pk").values("at")[:1])
+    found: list[Row] = list(rows.order_by("-at").values_list("by", "verb", "at", asked)[:MOST])
     return [Decision(*row, seconds) for row, seconds in zip(found, _seconds(found), strict=True)]
 
 
-def _with_asked(rows: QuerySet[StatusChange]) -> QuerySet[StatusChange]:
-    """When the gate opened: the last change that led into the status decided on."""
-    into = StatusChange.objects.filter(task=OuterRef("task"), pk__lt=OuterRef("pk"), after=OuterRef("before"))
-    return rows.annotate(asked=Subquery(into.exclude(before=F("after")).order_by("-pk").values("at")[:1]))
-
-
-def _seconds(rows: Sequence[tuple[str, str, dt.datetime, dt.datetime | None]]) -> Iterator[float | None]:
+def _seconds(rows: Sequence[Row]) -> Iterator[float | None]:
     """What each decision took its person. The only place that says so: since the same person's decision before, or
     since the gate opened where that was later; unknown after a pause. `rows` come newest first."""
     before: dict[str, dt.datetime] = {}
@@ -137,14 +136,11 @@ def gates(user: Any) -> list[Gate]:
     now = timezone.now()
     edges = [now - age for age in AGES]
     spans = [Q(status_since__gt=edges[0])]
-    spans += [Q(status_since__gt=older, status_since__lte=newer) for newer, older in zip(edges, edges[1:], strict=False)]
+    spans += [Q(status_since__gt=older, status_since__lte=newer) for newer, older in itertools.pairwise(edges)]
     spans += [Q(status_since__lte=edges[-1])]
-    counts = {f"age_{number}": Count("pk", filter=span) for number, span in enumerate(spans)}
+    ages = {f"age_{number}": Count("pk", filter=span) for number, span in enumerate(spans)}
     rows = asking.with_asks(access.seen_by(Task.objects.all(), user)).filter(asks=True).order_by().values("status")
-    found = {row["status"]: row for row in rows.annotate(oldest=Min("status_since"), **counts)}
+    counted = rows.annotate(oldest=Min("status_since"), **ages).values_list("status", "oldest", *ages)
+    found: dict[str, list[Any]] = {status: row for status, *row in counted}
     order = [stage.review for stage in STAGES if stage.review in REVIEWS] + sorted(ERRORS)
-    return [
-        Gate(Status(status).label, [found[status][name] for name in counts], found[status]["oldest"])
-        for status in order
-        if status in found
-    ]
+    return [Gate(Status(status).label, found[status][1:], found[status][0]) for status in order if status in found]

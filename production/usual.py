@@ -15,7 +15,10 @@ TIMES = 3  # as long as usual: stuck
 LEAST = dt.timedelta(minutes=10)  # never before: a short stage may meet one back-off
 NEWEST = 100  # passes a stage is judged by
 ENOUGH = 5  # passes before there is a usual time
-PEOPLE = dt.timedelta(hours=4), dt.timedelta(days=1)  # a person is asked: late, then stuck; they sleep and have weekends
+PEOPLE = (
+    dt.timedelta(hours=4),
+    dt.timedelta(days=1),
+)  # a person is asked: late, then stuck; they sleep and have weekends
 LEARN_EVERY = dt.timedelta(minutes=10)
 
 # From the last start of a stage to its end. Both stand in the history, also where a retry lay between.

@@ -1,4 +1,4 @@
-"""What the charts draw, as tables: the page shows each as a picture and as the numbers, the picture drawn from these."""
+"""What the charts draw, as tables: the page shows each as a picture and as the numbers that it is drawn from."""
 
 import datetime as dt
 import statistics

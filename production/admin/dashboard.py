@@ -84,7 +84,7 @@ def _tiles(tasks: "list[AskedTask]", *, pictures: bool = False) -> list[Tile]:
 def _troubles(tasks: "list[AskedTask]") -> list[Trouble]:
     """By cause, as alerts tell causes apart; the one that stopped most stands first."""
     reasons = _reasons(tasks)
-    groups: "dict[str, list[AskedTask]]" = {}
+    groups: dict[str, list[AskedTask]] = {}
     for task in tasks:
         groups.setdefault(alerts.cause_of(task.status, reasons.get(task.pk, NO_REASON)[0]), []).append(task)
     found = [_trouble(group, *reasons.get(group[0].pk, NO_REASON)) for group in groups.values()]

@@ -30,7 +30,9 @@ def _is_among_tasks(request: HttpRequest) -> bool:
     """The board and the reviewers stand below the tasks' address, but have items of their own."""
     match = request.resolver_match
     own = ("production_task_board", "production_task_reviewers")
-    return bool(match and match.url_name and match.url_name.startswith("production_task_") and match.url_name not in own)
+    return bool(
+        match and match.url_name and match.url_name.startswith("production_task_") and match.url_name not in own
+    )
 
 
 def _badge(request: HttpRequest) -> Item:
@@ -41,7 +43,11 @@ def _badge(request: HttpRequest) -> Item:
 
 def _alarm(request: HttpRequest) -> Item:
     """How many causes of trouble are open."""
-    count = access.seen_by(Alert.objects.open(), request.user).count() if request.user.has_perm("production.view_alert") else 0
+    count = (
+        access.seen_by(Alert.objects.open(), request.user).count()
+        if request.user.has_perm("production.view_alert")
+        else 0
+    )
     return {"badge": str(count), "badge_variant": "danger"} if count else {}
 
 

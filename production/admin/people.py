@@ -19,7 +19,7 @@ from production.admin.base import HouseAdmin, moment
 from production.templatetags.badge import channel_badge
 
 # Boxes to tick: a list of words in two boxes can't be used without seeing them.
-TICKED = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
+TICKED: dict[Any, Any] = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -34,7 +34,7 @@ class LimitInline(StackedInline):  # type: ignore[misc] # unfold has no types
 
 
 @admin.register(User)
-class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg]
+class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg, misc] # unfold has no types
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -75,5 +75,5 @@ class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(PlainGroupAdmin, HouseAdmin):
+class GroupAdmin(PlainGroupAdmin, HouseAdmin):  # type: ignore[misc]
     pass

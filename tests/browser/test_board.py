@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
@@ -14,8 +13,6 @@ from tests.factories import make_channel, make_task
 from tests.pages import review_of
 
 LIVE = 8_000  # ms: two rounds of asking
-
-
 
 
 def open_board(page: Page, query: str = "") -> None:

@@ -75,7 +75,13 @@ def test_in_your_zone_leaves_what_is_no_known_moment(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("spent", "said"),
-    [(None, "–"), (2.4, "2 s"), (61.0, "1 min"), (dt.timedelta(hours=2, minutes=5), "2 h 5 min"), (180_000.0, "2 d 2 h")],
+    [
+        (None, "–"),
+        (2.4, "2 s"),
+        (61.0, "1 min"),
+        (dt.timedelta(hours=2, minutes=5), "2 h 5 min"),
+        (180_000.0, "2 d 2 h"),
+    ],
 )
 def test_length_of(spent: dt.timedelta | float | None, said: str) -> None:
     assert length_of(spent) == said

@@ -86,7 +86,10 @@ def test_gates_are_told_by_how_long_they_have_waited() -> None:
     make_task(Status.AUDIO_ERROR, channel=channel)
     make_task(Status.GENERATING_VIDEO, channel=channel)
     gates = reviewing.gates(make_operator())
-    assert [(gate.title, gate.counts) for gate in gates] == [("Video Ready", [1, 2, 1, 1]), ("Audio Error", [1, 0, 0, 0])]
+    assert [(gate.title, gate.counts) for gate in gates] == [
+        ("Video Ready", [1, 2, 1, 1]),
+        ("Audio Error", [1, 0, 0, 0]),
+    ]
     assert gates[0].total == 5
 
 
