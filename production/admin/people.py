@@ -47,7 +47,7 @@ class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg, misc] # u
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Who it is", {"fields": (("first_name", "last_name"), "email")}),
-        ("What this person may do", {"fields": ("groups", ("is_active", "is_staff", "is_superuser"))}),
+        ("What this person may do", {"fields": ("groups", "is_active", "is_staff", "is_superuser")}),
         ("When", {"fields": ("last_login", "date_joined")}),
     )
     readonly_fields = ("last_login", "date_joined")
