@@ -58,6 +58,6 @@ def way_to_channel(model: type[Model]) -> str:
             field = model._meta.get_field(name)  # noqa: SLF001
         except FieldDoesNotExist:
             continue
-        if field.many_to_one and field.related_model:
+        if field.concrete and field.related_model:
             return "channel" if name == "channel" else f"{name}__{way_to_channel(field.related_model)}"
     return ""

@@ -5,7 +5,11 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.postgres.forms import SimpleArrayField
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
@@ -15,8 +19,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from channels_app import access, selftest
 from channels_app.limited import LimitedAdmin, say_names
-from channels_app.models import OPTIONAL_GATES, Channel, Token
+from channels_app.models import NOTION_GATES, OPTIONAL_GATES, Channel, Token
+from channels_app.selftest import Level
 
 
 class WriteOnlyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -59,6 +65,7 @@ class TokenInline(TabularInline):  # type: ignore[misc] # unfold has no types
     fields = ("name", "value", "stored")
     readonly_fields = ("stored",)
     hide_title = True
+    tab = True
 
     @admin.display(description="Stored")
     def stored(self, token: Token) -> SafeString | str:
@@ -75,6 +82,13 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="Stages that wait for a person. The final review always does.",
     )
+    notion_gates = forms.MultipleChoiceField(
+        choices=NOTION_GATES,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        label="Gates that may be approved in Notion",
+        help_text="A yes set there counts. Whoever may edit the row can give it, and it costs money.",
+    )
     tags = SimpleArrayField(
         forms.CharField(max_length=100),
         required=False,
@@ -87,42 +101,62 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         exclude = ("created",)  # noqa: DJ006 - a new column belongs into this form
 
 
+TAB = ["tab"]
+COUNTED = {"passed": Level.PASS, "warned": Level.WARN, "failed": Level.FAIL}
+
+
 @admin.register(Channel)
 class ChannelAdmin(LimitedAdmin):
     form = ChannelForm
     inlines = (TokenInline,)
-    list_display = ("name", "active", "language", "gate_list", "max_concurrent", "clips_per_video", "privacy")
+    list_display = (
+        "badge",
+        "active",
+        "language",
+        "gate_list",
+        "max_concurrent",
+        "clips_per_video",
+        "privacy",
+        "health",
+    )
     list_editable = ("active", "max_concurrent")
     search_fields = ("name", "slug")
+    ordering = ("name",)  # counted rows forget the order of the model
     prepopulated_fields = {"slug": ("name",)}
+    change_form_outer_before_template = "admin/channels/channel/before.html"
     fieldsets = (
-        (None, {"fields": (("name", "slug"), ("active", "language"))}),
-        ("What people decide", {"fields": ("gates",)}),
+        (None, {"fields": (("name", "slug"), ("active", "language"), ("colour", "emoji"))}),
+        ("Voice", {"classes": TAB, "fields": ("voice_id", ("voice_stability", "voice_similarity", "voice_style"))}),
         (
-            "What is made",
+            "Look",
             {
-                "fields": (
-                    "style",
-                    ("clips_per_video", "assets_per_video"),
-                    ("family", "most_similarity"),
-                    ("max_concurrent", "share"),
-                )
+                "classes": TAB,
+                "fields": ("style", ("intro", "outro"), ("watermark", "fade"), ("captions", "thumbnail")),
             },
         ),
         (
-            "Film",
-            {"fields": (("intro", "outro"), ("watermark", "fade"), ("captions", "thumbnail"))},
-        ),
-        ("Voice", {"fields": ("voice_id", ("voice_stability", "voice_similarity", "voice_style"))}),
-        (
-            "What is published",
+            "Gates",
             {
+                "classes": TAB,
+                "description": "Where a person is asked before work goes on, and what a plan is compared with.",
+                "fields": (("gates", "notion_gates"), ("family", "most_similarity")),
+            },
+        ),
+        (
+            "Limits",
+            {"classes": TAB, "fields": (("clips_per_video", "assets_per_video"), ("max_concurrent", "share"))},
+        ),
+        (
+            "Publishing",
+            {
+                "classes": TAB,
                 "fields": (
                     ("privacy", "category_id"),
                     "description_template",
                     "tags",
                     ("made_for_kids", "synthetic_media"),
-                )
+                    "storage",
+                ),
             },
         ),
     )
@@ -133,6 +167,49 @@ class ChannelAdmin(LimitedAdmin):
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Channel | None = None) -> dict[str, Any]:
         return {} if obj else dict(self.prepopulated_fields)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
+        """With how many checks of each level: one query for the whole list."""
+        found: QuerySet[Channel] = super().get_queryset(request)
+        counts = {name: Count("checks", filter=Q(checks__level=level)) for name, level in COUNTED.items()}
+        return found.annotate(**counts)
+
+    def get_urls(self) -> list[Any]:
+        own = path("<int:pk>/checks/", self.admin_site.admin_view(self.checks), name="channels_channel_checks")
+        return [own, *super().get_urls()]
+
+    def checks(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The self-test's results as a fragment that the page asks for again while some are awaited; POST asks all
+        checks anew."""
+        channel = get_object_or_404(access.seen_by(Channel.objects.all(), request.user), pk=pk)
+        may_ask = self.has_change_permission(request, channel)
+        if not self.has_view_permission(request, channel) or (request.method == "POST" and not may_ask):
+            raise PermissionDenied
+        if request.method == "POST":
+            selftest.ask(channel)
+            if "HX-Request" not in request.headers:
+                return redirect("admin:channels_channel_change", pk)
+        lines = selftest.lines(channel)
+        context = {"channel": channel, "lines": lines, "may_ask": may_ask}
+        lost = any(line.is_lost for line in lines) or selftest.is_silent(lines)
+        context |= {"waits": any(line.is_waiting for line in lines), "lost": lost}
+        return render(request, "admin/channels/channel/checks.html", context)
+
+    @admin.display(description="Channel", ordering="name")
+    def badge(self, channel: Channel) -> SafeString:
+        return channel.badge
+
+    @admin.display(description="Self-test")
+    def health(self, channel: Any) -> SafeString | str:
+        """The worst that was found last."""
+        if not (channel.passed or channel.warned or channel.failed):
+            return "–"
+        tone, text = "done", "Ready"
+        if channel.warned:
+            tone, text = "you", f"{channel.warned} to look at"
+        if channel.failed:
+            tone, text = "error", f"{channel.failed} failed"
+        return format_html('<span class="pill pill-{}">{}</span>', tone, text)
 
     @admin.display(description="Waits for a person at")
     def gate_list(self, channel: Channel) -> str:

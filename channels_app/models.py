@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -9,7 +10,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
+from django.utils.safestring import SafeString
 
+from channels_app.badge import Colour, draw, require_emoji
 from channels_app.branding import BrandingStorage, place, require_picture, require_video
 from channels_app.fields import SecretTextField
 from production.stages import STAGES
@@ -19,6 +22,8 @@ OPTIONAL_GATES = [
     (PLAN, "Plan, before images are bought"),
     *((stage.name, stage.title) for stage in STAGES if stage.gate == "optional"),
 ]
+# Gates with a status of their own for the yes, which a person can set in Notion.
+NOTION_GATES = [(s.name, s.title) for s in STAGES if s.gate == "optional" and s.approved != s.ready]
 
 
 def default_gates() -> list[str]:
@@ -30,6 +35,14 @@ class Privacy(models.TextChoices):
     PRIVATE = "private", "Private"
     UNLISTED = "unlisted", "Unlisted"
     PUBLIC = "public", "Public"
+
+
+class Storage(models.TextChoices):
+    """Where a creator finds a video's pictures and film from its Notion row (FR12)."""
+
+    NONE = "", "Nowhere: they are in the admin"
+    NOTION = "notion", "Attached to the Notion row"
+    S3 = "s3", "R2 or S3, with signed addresses in the row"
 
 
 def _branding(validator: Callable[[FieldFile], None], help_text: str) -> models.FileField:
@@ -44,17 +57,32 @@ def _branding(validator: Callable[[FieldFile], None], help_text: str) -> models.
     )
 
 
+def _share(default: str, help_text: str) -> "models.DecimalField[Any, Any]":
+    """A setting from 0 to 1."""
+    return models.DecimalField(
+        max_digits=3,
+        decimal_places=2,
+        default=Decimal(default),
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text=f"0 to 1. {help_text}",
+    )
+
+
 class Channel(models.Model):
     """One YouTube channel we make videos for. `name` is what the Notion rows say."""
 
     slug = models.SlugField(unique=True, help_text="Folder and log name; never changes.")
     name = models.CharField(max_length=100, unique=True, help_text="As in Notion's Channel property.")
     active = models.BooleanField(default=True, help_text="Off: nothing new starts, all work is kept.")
-    language = models.CharField(max_length=10, default="en")
+    language = models.CharField(max_length=10, default="en", help_text="Of narration and captions: en, pt-BR.")
+    colour = models.CharField(max_length=10, choices=Colour.choices, default=Colour.SLATE, help_text="Of its badge.")
+    emoji = models.CharField(
+        max_length=16, blank=True, validators=[require_emoji], help_text="On its badge; empty: the name's first letter."
+    )
     voice_id = models.CharField(max_length=100, blank=True, help_text="ElevenLabs voice; empty: ELEVENLABS_VOICE_ID.")
-    voice_stability = models.DecimalField(max_digits=3, decimal_places=2, default="0.40")
-    voice_similarity = models.DecimalField(max_digits=3, decimal_places=2, default="0.75")
-    voice_style = models.DecimalField(max_digits=3, decimal_places=2, default="0.12")
+    voice_stability = _share("0.40", "Low is lively, high is even.")
+    voice_similarity = _share("0.75", "How closely it keeps to the original.")
+    voice_style = _share("0.12", "How much it exaggerates; 0 is the steadiest.")
     style = models.TextField(blank=True, help_text="Put before every image prompt.")
     clips_per_video = models.PositiveSmallIntegerField(
         default=18, validators=[MinValueValidator(1), MaxValueValidator(60)], help_text="Ten-second clips."
@@ -91,6 +119,12 @@ class Channel(models.Model):
         blank=True,
         help_text="Stages that wait for a person; final review always does.",
     )
+    notion_gates = ArrayField(
+        models.CharField(max_length=20, choices=NOTION_GATES),
+        default=list,
+        blank=True,
+        help_text="Where a yes set in Notion counts.",
+    )
     intro = _branding(require_video, "Video with its own sound, put before every film.")
     outro = _branding(require_video, "The same, behind every film.")
     watermark = _branding(
@@ -107,6 +141,14 @@ class Channel(models.Model):
     )
     captions = models.BooleanField(default=True, help_text="Written with every film and sent to YouTube.")
     thumbnail = models.BooleanField(default=True, help_text="The film's strongest frame, sent to YouTube.")
+    storage = models.CharField(
+        max_length=6,
+        choices=Storage.choices,
+        default=Storage.NONE,
+        blank=True,
+        help_text="Where images, composites and film are shown besides. A token S3_BUCKET and the like gives the "
+        "channel a place of its own.",
+    )
     privacy = models.CharField(max_length=10, choices=Privacy.choices, default=Privacy.PRIVATE)
     category_id = models.PositiveSmallIntegerField(default=27, help_text="YouTube category; 27 is Education.")
     description_template = models.TextField(
@@ -128,6 +170,11 @@ class Channel(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def badge(self) -> SafeString:
+        """The channel as every page shows it: its colour, its emoji, its name."""
+        return draw(self.colour, self.emoji or self.name[:1].upper(), self.name)
+
 
 class Token(models.Model):
     """A secret of one channel, handed to scripts under `name` in place of the common one. Never shown again."""
@@ -142,6 +189,29 @@ class Token(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["channel", "name"], name="one_token_a_name")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}: {self.name}"
+
+
+class CheckResult(models.Model):
+    """What a self-test of the channel found last, and when; see `channels_app.selftest`."""
+
+    class Level(models.TextChoices):
+        PASS = "pass", "Pass"
+        WARN = "warn", "Warn"
+        FAIL = "fail", "Fail"
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="checks")
+    name = models.CharField(max_length=30)
+    level = models.CharField(max_length=4, choices=Level.choices, blank=True, help_text="Empty: never looked at.")
+    found = models.CharField(max_length=300, blank=True)
+    remedy = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField(null=True)
+    asked = models.DateTimeField(null=True, help_text="Set while somebody waits for a new answer.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "name"], name="one_result_a_check")]
 
     def __str__(self) -> str:
         return f"{self.channel}: {self.name}"

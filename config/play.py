@@ -9,7 +9,7 @@ from rich.live import Live
 from config.rehearsal import Rehearsal
 from config.stack import Stack
 from config.view import View, counts
-from production import decisions, flow, outbox, workspace
+from production import decisions, gates, outbox, workspace
 from production.models import Task
 from production.stages import ERRORS, REVIEWS, Status
 
@@ -50,7 +50,7 @@ def _step(view: View, stage: Rehearsal, page_id: str) -> bool:
     if task is None:
         return False
     gate = REVIEWS.get(Status(task.status))
-    if gate and flow.is_gate_open(task, gate):
+    if gate and gates.is_gate_open(task, gate):
         view.say(f"{REVIEWER}: {decisions.approve(task, by=REVIEWER, user=stage.operator)}")
     return task.status in {Status.PUBLISHED, *ERRORS} and task.tell_at is None
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 
 from channels_app.models import Channel
-from production import intake
-from production.models import NotionBoard, Priority
+from production import reception
+from production.models import NotionBoard
+from production.schema import SCHEMA
 from production.stages import Status
 from publishing.models import YouTubeAccount
-from sandbox.client import SandboxClient, board_properties
+from sandbox.client import SandboxClient
 
 YOUTUBE_CHANNEL = "UCsandbox0000000000000001"
 REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105 - opens the sandbox only
@@ -83,11 +84,12 @@ def _board(sandbox: SandboxClient, channel: Channel, public_url: str) -> str:
     """A Notion database with a verified webhook: handshake, the operator's paste, the confirmation in the admin."""
     board = NotionBoard.objects.first_or_new()
     if not board.data_source_id:
-        properties = board_properties([channel.name], list(Status.labels), list(Priority.labels))
-        _, board.data_source_id = sandbox.create_database("Videos", properties)
+        properties = {column.name: column.config([channel.name]) for column in SCHEMA}
+        board.database_id, board.data_source_id = sandbox.create_database("Videos", properties)
+        board.channels_told = [channel.name]
         board.save()
         token, _ = sandbox.subscribe(f"{public_url}/webhook/notion")
         sandbox.verify(token)
         board.refresh_from_db()
-        intake.confirm(board, by="operator")
+        reception.confirm(board, by="operator")
     return board.data_source_id

@@ -120,7 +120,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "builtins": [f"production.templatetags.{name}" for name in ("badge", "money", "reading")],
+            "builtins": [f"production.templatetags.{name}" for name in ("money", "reading")],
         },
     },
 ]
@@ -191,6 +191,7 @@ CLUSTERS = (Q_CLUSTER["name"], *Q_CLUSTER["ALT_CLUSTERS"])
 WORKSPACE_ROOT = Path(env.str("WORKSPACE_ROOT", default=str(BASE_DIR / "var/workspaces")))
 WORKSPACE_KEEP = dt.timedelta(days=env.int("WORKSPACE_KEEP_DAYS", default=7))
 DISK_RESERVE = env.int("DISK_RESERVE_MB", default=2000) * 1_000_000
+CHANNELS_DIR = Path(env.str("CHANNELS_DIR", default=str(BASE_DIR / "channels")))
 SCRIPTS_DIR = Path(env.str("SCRIPTS_DIR", default=str(BASE_DIR / "scripts")))
 SCRIPTS_PYTHON = env.str("SCRIPTS_PYTHON", default="")
 LEASE = seconds("LEASE_SECONDS", default=30)
@@ -202,6 +203,8 @@ RETRY_MINUTES = tuple(env.list("RETRY_MINUTES", cast=float, default=[1, 5, 15, 6
 BATCH = env.int("BATCH", default=16)
 UNDO = seconds("UNDO_SECONDS", default=10)
 ALERT_GATHER = seconds("ALERT_GATHER_SECONDS", default=10)
+SHOW_EVERY = seconds("SHOW_SECONDS", default=30)
+NOTION_POLL = seconds("NOTION_POLL_SECONDS", default=60)
 
 # ---------------------------------------------------------------- vendors
 NOTION_API_KEY = env.str("NOTION_API_KEY", default="")
@@ -218,6 +221,14 @@ DISCORD_WEBHOOK_URL = env.str("DISCORD_WEBHOOK_URL", default="")
 ALERT_EMAIL = env.list("ALERT_EMAIL", default=[])
 globals().update(env.email_url("EMAIL_URL", default="dummymail://"))
 EMAIL_TIMEOUT = 10
+
+# Where channels with the storage S3 put what their Notion rows show. An address is signed for a week at most.
+S3_BUCKET = env.str("S3_BUCKET", default="")
+S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", default="")
+S3_REGION = env.str("S3_REGION", default="auto")
+S3_ACCESS_KEY_ID = env.str("S3_ACCESS_KEY_ID", default="")
+S3_SECRET_ACCESS_KEY = env.str("S3_SECRET_ACCESS_KEY", default="")
+S3_LINK = dt.timedelta(days=min(max(env.int("S3_LINK_DAYS", default=7), 2), 7))
 
 # Each vendor's own address. Whatever came from another one is marked as simulated and never published for real.
 OWN_ADDRESSES = {name: address for vendor in VENDORS for name, address in vendor.addresses.items()}
@@ -246,7 +257,7 @@ TEXT_WRITER = env.str("TEXT_WRITER", default="production.gemini.ask")
 PROMPTS_DIR = Path(env.str("PROMPTS_DIR", default=str(BASE_DIR / "prompts")))
 # USD for a million tokens of the text model: read, written.
 TEXT_USD_PER_MILLION = tuple(
-    env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.30"), Decimal("2.50")])
+    env.list("GEMINI_TEXT_USD_PER_MILLION", cast=Decimal, default=[Decimal("0.50"), Decimal("3.00")])
 )
 
 # ---------------------------------------------------------------- logs

@@ -16,7 +16,7 @@ class ProductionConfig(AppConfig):
     name = "production"
 
     def ready(self) -> None:
-        from production import checks, providers  # noqa: F401 - checks registers itself
+        from production import checks, providers, selftest  # noqa: F401 - checks and selftest register themselves
 
         post_migrate.connect(providers.open_lanes, sender=self)
         connection_created.connect(_give_up_on_the_vanished)

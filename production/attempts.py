@@ -15,7 +15,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from production import probe, runner, takes, workspace
+from production import probe, providers, runner, takes, workspace
 from production.errors import LASTING, Kind, StaleError, Trouble
 from production.models import Take
 from production.runner import Order, Report, Run
@@ -220,8 +220,7 @@ def _environment() -> dict[str, str]:
 
 def _secrets(take: Take) -> dict[str, str]:
     """Only what this script needs; a channel's own token goes before the common one."""
-    own = {token.name: token.value for token in take.channel.tokens.filter(name__in=take.piece.secrets)}
-    found = {name: own.get(name) or getattr(settings, name) for name in take.piece.secrets}
+    found = {name: providers.key_of(take.channel, name) for name in take.piece.secrets}
     return {name: value for name, value in found.items() if value}  # an empty one would hide the script's own .env
 
 

@@ -1,246 +1,228 @@
-"""The board: the 26 statuses as columns, the stages as groups of them. The same few queries for any number of tasks.
-
-Who has it open asks again every few seconds. While nothing has changed that costs one query that reads the ends of a
-few indexes (`version`), holds no thread and no connection, and is answered with a 304.
-"""
+"""The Notion database of videos: built from its schema, looked over, mended, given the option of each new channel."""
 
 import datetime as dt
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
-from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+import structlog
+from django.db.models import Q
 from django.utils import timezone
 
-from channels_app import access
 from channels_app.models import Channel
-from production import asking, caps, usual
-from production.models import Meter, Priority, StatusChange, Tally, Task
-from production.progress import Progress, progress_of
-from production.stages import AT_REST, STAGES, Stage, Status, Verb, stage_of
-from production.usual import Pace
+from production import notion
+from production.budget import OverBudgetError, Use
+from production.errors import Kind, NotHereError, Trouble
+from production.models import NotionBoard
+from production.outside import pause_after
+from production.schema import KINDS, SCHEMA, Json, Property
 
-if TYPE_CHECKING:
-    from production.asking import AskedTask
-
-CARDS = 12  # a column; the list shows the others
-PUBLISHED_FOR = dt.timedelta(days=7)  # so long a published video stays on the board
-SUBMITTERS = 500  # of so many newest tasks the filter knows who queued them
-LONG_TEXTS = ("topic", "story_direction", "story", "description", "findings", "tags")
-WHO = {"you": "Needs a person", "system": "The system has it"}
-
-# What is new on any board leaves one of these behind.
-NEWEST = """
-SELECT (SELECT max(id) FROM production_statuschange), (SELECT max(finished) FROM production_take),
-    (SELECT max(id) FROM production_ledgerentry), (SELECT max(id) FROM django_admin_log)
-"""
+log = structlog.get_logger(__name__)
+LEASE = dt.timedelta(seconds=90)  # a read and a write
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be shown to whom. Unknown values of a filter are no filter."""
+class Finding:
+    """What is not as it should be, in words; `change` mends it: the properties to send. None: only by hand, or nothing
+    has to be done."""
 
-    user: Any
-    channel: int | None = None
-    who: str = ""
-    by: str = ""
-    priority: int | None = None
+    words: str
+    change: Json | None = None
+    is_fault: bool = True
 
-    @classmethod
-    def of(cls, user: Any, said: dict[str, str]) -> "Wanted":
-        return cls(
-            user,
-            channel=_number(said.get("channel", "")),
-            who=said.get("who", "") if said.get("who") in WHO else "",
-            by=said.get("by", "")[:150],
-            priority=_number(said.get("priority", "")),
+
+# ---------------------------------------------------------------- built and mended
+
+
+def build(board: NotionBoard, *, parent: str, name: str) -> None:
+    """Make the database below the Notion page `parent` and remember it. Errors: Trouble."""
+    if board.data_source_id:
+        raise Trouble(
+            Kind.PERMANENT, f"There is a board already (data source {board.data_source_id}): check it instead"
+        )
+    channels = _channels()
+    source = {"properties": {each.name: each.config(channels) for each in SCHEMA}}
+    try:
+        with notion.asking(f"Notion page {parent}") as api:
+            made = cast(
+                "Json",
+                api.databases.create(
+                    parent={"type": "page_id", "page_id": parent},
+                    title=[{"text": {"content": name}}],
+                    initial_data_source=source,
+                ),
+            )
+            database = str(made["id"])
+    except notion.WrittenError as written:
+        database = written.ref
+    board.name = name
+    adopt(board, database)
+    _remember(board, channels_told=channels)
+
+
+def adopt(board: NotionBoard, database: str) -> None:
+    """Remember the database, by its id as its address has it, and its first data source. Errors: Trouble."""
+    with notion.asking(f"Notion database {database}") as api:
+        found = cast("Json", api.databases.retrieve(database_id=database))
+    sources = found.get("data_sources") or []
+    if not sources:
+        raise Trouble(Kind.PERMANENT, f"Notion database {database} has no data source that is shared with us")
+    board.database_id, board.data_source_id = str(found["id"]), str(sources[0]["id"])
+    board.save(update_fields=["name", "database_id", "data_source_id"])
+    _learn(board, _properties(board.data_source_id))
+    log.info("notion_board_adopted", database=board.database_id, data_source=board.data_source_id)
+
+
+def check(board: NotionBoard) -> list[Finding]:
+    """What the board lacks, compared with SCHEMA; what it shows is remembered. Errors: Trouble."""
+    found = _properties(board.data_source_id)
+    findings = [*_findings(board.property_ids, found, _channels()), *_unspeakable()]
+    _learn(board, found)
+    return findings
+
+
+def repair(board: NotionBoard) -> list[Finding]:
+    """Mend what the API can mend, in one request; what is left for a person. Errors: Trouble."""
+    changes: Json = {}
+    for finding in check(board):
+        for key, change in (finding.change or {}).items():
+            changes[key] = changes.get(key, {}) | change
+    if changes:
+        with notion.asking(f"Notion board {board.data_source_id}") as api:
+            api.data_sources.update(board.data_source_id, properties=changes)
+    left = check(board)
+    if not any(finding.change for finding in left):
+        _remember(board, channels_told=_channels())
+    return left
+
+
+# ---------------------------------------------------------------- looked over
+
+
+def _findings(ids: Mapping[str, str], found: Json, channels: list[str]) -> Iterator[Finding]:
+    for wanted in SCHEMA:
+        known = _recognised(wanted, ids, found)
+        if known is None:
+            yield Finding(f"“{wanted.name}” ({KINDS[wanted.kind]}) is missing.", {wanted.name: wanted.config(channels)})
+            continue
+        if known["name"] != wanted.name:
+            renamed = {known["name"]: {"name": wanted.name}}
+            yield Finding(f"“{wanted.name}” is called “{known['name']}”: we find columns by their names.", renamed)
+        yield from _look_at(wanted, known, channels)
+
+
+def _unspeakable() -> Iterator[Finding]:
+    for name in Channel.objects.filter(name__contains=",").values_list("name", flat=True):
+        yield Finding(f"No row can choose the channel “{name}”: Notion allows no comma there. Rename the channel.")
+
+
+def _look_at(wanted: Property, known: Json, channels: list[str]) -> Iterator[Finding]:
+    kind = known["type"]
+    if wanted.name == "Status" and kind == "status":
+        yield from _look_at_status(wanted, known)
+    elif kind != wanted.kind:
+        is_, should = KINDS.get(kind, kind), KINDS[wanted.kind]
+        yield Finding(f"“{wanted.name}” is of the kind {is_}, not {should}: change it in Notion, by hand.")
+    elif kind == "select":
+        yield from _look_at_options(wanted, known, channels)
+
+
+def _look_at_status(wanted: Property, known: Json) -> Iterator[Finding]:
+    """The API can neither add nor rename options of that kind; those that are there can be written."""
+    there = {option["name"] for option in known["status"].get("options", [])}
+    if lacks := [name for name, _ in wanted.options if name not in there]:
+        yield Finding(
+            f"“Status” is of Notion's own kind “status”, whose options only a person can add: {', '.join(lacks)}. "
+            "Or change its kind to select: then repair adds them."
         )
 
-    @property
-    def filters(self) -> dict[str, str]:
-        """As an address says them."""
-        said = {"channel": self.channel, "who": self.who, "by": self.by, "priority": self.priority}
-        return {name: str(value) for name, value in said.items() if value}
 
-    @property
-    def query(self) -> str:
-        return urlencode(self.filters)
-
-
-@dataclass(frozen=True)
-class Card:
-    """One task."""
-
-    task: Task
-    tone: str
-    pace: Pace
-    progress: Progress | None
-    usd: Decimal
-
-
-@dataclass(frozen=True)
-class Column:
-    """One status; `count` of all its tasks."""
-
-    status: Status
-    count: int
-    asking: int  # of them wait for a person
-    cards: list[Card]
-    link: str  # of the list, as its address says it
-
-    @property
-    def more(self) -> int:
-        return self.count - len(self.cards)
-
-
-@dataclass(frozen=True)
-class Group:
-    """One stage; the first one also has what comes before it."""
-
-    stage: Stage
-    columns: list[Column] = field(default_factory=list)
-
-    @property
-    def count(self) -> int:
-        return sum(column.count for column in self.columns)
-
-    @property
-    def asking(self) -> int:
-        return sum(column.asking for column in self.columns)
-
-
-# ---------------------------------------------------------------- whether there is something new
-
-
-def version(wanted: Wanted) -> str:
-    """Changes with what is shown: by what happens, and each minute by the time (calm becomes late). One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(NEWEST)
-        newest = cursor.fetchone()
-    sees = access.channels_of(wanted.user)
-    seen = "all" if sees is None else sorted(sees)
-    minute = int(timezone.now().timestamp() // 60)
-    return hashlib.sha256(repr((newest, minute, seen, wanted.query)).encode()).hexdigest()[:24]
-
-
-# ---------------------------------------------------------------- what is shown
-
-
-def read(wanted: Wanted) -> list[Group]:
-    """The whole board, the same seven queries at most."""
-    tasks = _tasks(wanted)
-    counts: Counter[tuple[str, bool]] = Counter()
-    for status, asks, count in tasks.order_by().values_list("status", "asks").annotate(Count("pk")):
-        counts[status, asks] = count
-    cards = _cards(list(_shown(tasks, sorted({Status(status) for status, _ in counts}))))
-    groups = {stage.name: Group(stage) for stage in STAGES}
-    for status in Status:
-        waits, goes_on = counts[status, True], counts[status, False]
-        column = Column(status, waits + goes_on, waits, cards[status], _link(wanted, status))
-        groups[_home(status).name].columns.append(column)
-    return list(groups.values())
-
-
-def _tasks(wanted: Wanted) -> "QuerySet[AskedTask]":
-    rows = access.seen_by(Task.objects.all(), wanted.user)
-    rows = rows.exclude(status=Status.PUBLISHED, status_since__lt=timezone.now() - PUBLISHED_FOR)
-    if wanted.channel:
-        rows = rows.filter(channel=wanted.channel)
-    if wanted.priority:
-        rows = rows.filter(priority=wanted.priority)
-    if wanted.by:
-        rows = rows.filter(Exists(_submissions(Q(by=wanted.by)).filter(task=OuterRef("pk"))))
-    return asking.held_by(asking.with_asks(rows), wanted.who)
-
-
-def _submissions(condition: Q) -> QuerySet[StatusChange]:
-    return StatusChange.objects.filter(condition, verb=Verb.SUBMIT).order_by()
-
-
-def _shown(tasks: "QuerySet[AskedTask]", statuses: Sequence[Status]) -> "QuerySet[AskedTask]":
-    """The first cards of each column: as many short walks along an index as there are columns."""
-    ids: set[int] = set()
-    if statuses:
-        first, *others = (_first(tasks, status) for status in statuses)
-        ids = {pk for (pk,) in first.union(*others, all=True)}
-    shown = asking.with_asks(Task.objects.filter(pk__in=ids)).select_related("channel").defer(*LONG_TEXTS)
-    return shown.order_by("priority", "status_since", "pk")
-
-
-def _first(tasks: "QuerySet[AskedTask]", status: Status) -> "QuerySet[AskedTask, tuple[int]]":
-    """Most urgent first, then who has waited longest; of what is at rest the newest."""
-    order = ("-status_since",) if status in AT_REST else ("priority", "status_since")
-    return tasks.filter(status=status).order_by(*order).values_list("pk")[:CARDS]
-
-
-def _cards(tasks: "Sequence[AskedTask]") -> dict[Status, list[Card]]:
-    progress, spent, limits, now = progress_of(tasks), _spent(tasks), usual.limits(), timezone.now()
-    found: dict[Status, list[Card]] = defaultdict(list)
-    for task in tasks:
-        status = Status(task.status)
-        card = Card(
-            task=task,
-            tone=asking.tone(status, asks=task.asks),
-            pace=usual.pace(status, now - task.status_since, asks=task.asks, limits=limits),
-            progress=progress.get(task.pk),
-            usd=spent.get(str(task.pk), Decimal(0)),
+def _look_at_options(wanted: Property, known: Json, channels: list[str]) -> Iterator[Finding]:
+    """What is there is sent along as it is: Notion takes a list for the whole of it, and changes no colour."""
+    there = [option["name"] for option in known["select"].get("options", [])]
+    options = wanted.config(channels)["select"]["options"]
+    if new := [option for option in options if option["name"] not in there]:
+        kept = [{"id": option["id"], "name": option["name"]} for option in known["select"]["options"]]
+        names = ", ".join(option["name"] for option in new)
+        yield Finding(
+            f"“{wanted.name}” lacks the options {names}.", {known["name"]: {"select": {"options": kept + new}}}
         )
-        found[status].append(card)
-    return found
+    strange = [name for name in there if name not in {option["name"] for option in options}]
+    if strange and wanted.name == "Channel":
+        words = f"“Channel” has options that no channel here is called: {', '.join(strange)}."
+        yield Finding(words, is_fault=False)
 
 
-def _spent(tasks: "Sequence[AskedTask]") -> dict[str, Decimal]:
-    """By the tallies: each video has one row there, and scores in the ledger."""
-    keys = [str(task.pk) for task in tasks]
-    rows = Tally.objects.filter(meter=Meter.VIDEO, key__in=keys, since=caps.EVER).order_by()
-    return dict(rows.values_list("key").annotate(Sum("usd")))
+def _recognised(wanted: Property, ids: Mapping[str, str], found: Json) -> Json | None:
+    """By its name, else by the id it had when we last saw it; a database has exactly one title."""
+    by_id = {each["id"]: each for each in found.values()}
+    known = found.get(wanted.name) or by_id.get(ids.get(wanted.name, ""))
+    if known is None and wanted.kind == "title":
+        known = next((each for each in found.values() if each["type"] == "title"), None)
+    return cast("Json | None", known)
 
 
-def _home(status: Status) -> Stage:
-    """The stage whose group a status stands in; an error that several share stands with the first of them."""
-    return stage_of(status) or next((stage for stage in STAGES if stage.error == status), STAGES[0])
+def _properties(data_source_id: str) -> Json:
+    """By name: id, type and what belongs to that type. Errors: NotHereError, Trouble."""
+    if not data_source_id:
+        raise Trouble(Kind.PERMANENT, "There is no board yet: make one, or name a database")
+    with notion.asking(f"Notion board {data_source_id}") as api:
+        found = cast("Json", api.data_sources.retrieve(data_source_id))
+    return {name: each | {"name": name} for name, each in found["properties"].items()}
 
 
-def _link(wanted: Wanted, status: Status) -> str:
-    names = {"channel": "channel__id__exact", "priority": "priority__exact", "who": "who"}
-    said = {names[name]: value for name, value in wanted.filters.items() if name in names}
-    return urlencode({"status__exact": status.value} | said)
+def _learn(board: NotionBoard, found: Json) -> None:
+    known = {wanted.name: _recognised(wanted, board.property_ids, found) for wanted in SCHEMA}
+    kind = (known["Status"] or {}).get("type")
+    ids = {name: each["id"] for name, each in known.items() if each}
+    _remember(board, property_ids=ids, status_kind=kind if kind == "status" else "select")
 
 
-# ---------------------------------------------------------------- what can be asked for
+def _remember(board: NotionBoard, **columns: Any) -> None:
+    NotionBoard.objects.filter(pk=board.pk).update(**columns)
+    board.refresh_from_db()
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A filter with what it can be set to: (value, words)."""
-
-    name: str
-    title: str
-    options: list[tuple[str, str]]
-    chosen: str
+# ---------------------------------------------------------------- its Channel options (FR3)
 
 
-def choices(wanted: Wanted) -> list[Choice]:
-    channels = access.seen_by(Channel.objects.all(), wanted.user).values_list("pk", "name")
-    said = wanted.filters
-    every = {
-        "channel": ("Channel", [(str(pk), name) for pk, name in channels]),
-        "who": ("Who has it", list(WHO.items())),
-        "by": ("Queued by", [(name, name) for name in _submitters(wanted.user)]),
-        "priority": ("Priority", [(str(value), label) for value, label in Priority.choices]),
-    }
-    return [Choice(name, title, options, said.get(name, "")) for name, (title, options) in every.items()]
+def _channels() -> list[str]:
+    """No option of a select may have a comma in its name."""
+    return list(Channel.objects.exclude(name__contains=",").order_by("name").values_list("name", flat=True))
 
 
-def _submitters(user: Any) -> list[str]:
-    newest = access.seen_by(_submissions(Q()), user).order_by("-at").values_list("by", flat=True)
-    return sorted(set(newest[:SUBMITTERS]))
+def due() -> list[int]:
+    """Boards that do not know every channel yet."""
+    channels, now = set(_channels()), timezone.now()
+    boards = NotionBoard.objects.exclude(data_source_id="").filter(Q(tell_at=None) | Q(tell_at__lte=now))
+    return [board.pk for board in boards if channels - set(board.channels_told)]
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 10 else None
+def tell_channels(board_id: int) -> None:
+    """Add an option for each channel that has none. In vain: again after 1, 2, 4 min … 1 h."""
+    now = timezone.now()
+    free = Q(tell_at=None) | Q(tell_at__lte=now)
+    if not NotionBoard.objects.filter(free, pk=board_id).update(tell_at=now + LEASE):
+        return
+    board = NotionBoard.objects.get(pk=board_id)
+    try:
+        _add_channels(board, _channels())
+    except OverBudgetError as over:
+        _remember(board, tell_at=now + dt.timedelta(seconds=over.retry_after or 0))
+    except Trouble as trouble:
+        log.warning("notion_board_not_told", board=board.pk, reason=trouble.message)
+        tries = board.tell_tries + 1
+        _remember(board, tell_tries=tries, tell_at=timezone.now() + pause_after(tries, said=trouble.retry_after))
+
+
+def _add_channels(board: NotionBoard, channels: list[str]) -> None:
+    """Errors: NotHereError, Trouble."""
+    (wanted,) = [each for each in SCHEMA if each.name == "Channel"]
+    known = _recognised(wanted, board.property_ids, _properties(board.data_source_id))
+    if known is None or known["type"] != "select":
+        raise NotHereError("The board has no select “Channel”: manage.py notion_board check")
+    for finding in _look_at_options(wanted, known, channels):
+        if finding.change:
+            with notion.asking(f"Notion board {board.data_source_id}", Use.STATUS) as api:
+                api.data_sources.update(board.data_source_id, properties=finding.change)
+    _remember(board, channels_told=channels, tell_at=None, tell_tries=0)

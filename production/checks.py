@@ -29,8 +29,13 @@ def scripts_exist(**kwargs: Any) -> list[CheckMessage]:
 def callables_exist(**kwargs: Any) -> list[CheckMessage]:
     """The stage table names functions by their dotted address."""
     addresses = {address for p in PIECES for address in (p.lands, "" if p.is_script else p.does) if address}
+    addresses.add(settings.TEXT_WRITER)
     return [
-        Error(f"{address} can't be imported.", hint="Mend PIECES in production/stages.py.", id="production.E002")
+        Error(
+            f"{address} can't be imported.",
+            hint="Mend TEXT_WRITER or production/stages.py.",
+            id="production.E002",
+        )
         for address in sorted(addresses)
         if not _imports(address)
     ]

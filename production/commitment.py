@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from production import flow, recipes
+from production import gates, recipes
 from production.models import Provider, Take, Task
 from production.providers import price
 from production.stages import STAGES, Stage, Status
@@ -50,7 +50,7 @@ def of(
 
 def _runs_after(task: Task, stage: Stage) -> Iterator[Stage]:
     """The stages that go by themselves until a person is asked again; after a yes to the plan its images first."""
-    if flow.stops_at_plan(task):
+    if gates.stops_at_plan(task):
         yield stage
         if stage.asks(task.channel.gates):
             return

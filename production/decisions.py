@@ -6,17 +6,18 @@ is possible), DecisionError (what was asked does not fit this task).
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import yaml
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from production import flow, ledger, lifecycle, lint, planning, recipes, takes
+from production import flow, gates, ledger, lifecycle, lint, planning, recipes, takes
 from production.dispatch import ring_lane
 from production.models import Approval, Take, Task
 from production.outside import storable
 from production.recipes import Need
-from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, STEP, Stage, Status, Verb
+from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, STEP, Stage, Status, Verb, followers
 
 State = Take.State
 MOST_TEXT = 100_000  # characters of a step that is rewritten
@@ -59,9 +60,9 @@ def approve(task: Task, *, by: str, user: User | None = None) -> str:
     stage = _stage_at_gate(task)
     if stage is None:
         return _already_approved(task)
-    if flow.stops_at_plan(task):
+    if gates.stops_at_plan(task):
         return _approve_plan(task, stage, by=by, user=user)
-    content = recipes.content_hash(task, stage)
+    content = gates.asked_about(task, stage)
     approval, created = Approval.objects.get_or_create(
         task=task, stage=stage.name, content_hash=content, defaults={"by": by, "user": user}
     )
@@ -90,13 +91,15 @@ def rewrite(task: Task, position: int, text: str, *, by: str) -> str:
     step, first = STEP.get(position), STAGES[0]
     if step is None or first not in (_stage_at_gate(task), lifecycle.failed_stage(task)):
         raise DecisionError("A plan is rewritten at the assets gate or after an asset error; send the task back first")
-    outputs = _outputs(task)
+    outputs = planning.outputs_so_far(task)
     take = outputs.get(step.name)
     if take is None:
         raise DecisionError(f"{step.title} is not written yet")
     output = _parsed(text)
-    if fault := planning.misfit(outputs, {step.name: output}):
-        raise DecisionError(f"{fault}. Nothing was changed")
+    _require_fit(outputs, take, output)
+    if task.title == take.result.get("title"):  # the model's, not the creator's
+        Task.objects.filter(pk=task.pk).update(title="")
+    takes.cancel(task.takes.of("plan", position).filter(state=State.FAILED))  # a person has done what it could not
     takes.amend(take, output)
     planning.land(take)
     _take_back_yes(task, first)
@@ -104,8 +107,10 @@ def rewrite(task: Task, position: int, text: str, *, by: str) -> str:
     return f"{step.title} rewritten"
 
 
-def _outputs(task: Task) -> dict[str, Take]:
-    return {STEP[take.position].name: take for take in task.takes.filter(kind="plan", selected=True, position__gt=0)}
+def _require_fit(outputs: dict[str, Take], take: Take, output: dict[str, object]) -> None:
+    """Errors: DecisionError where the plan would not be one with this output of the step."""
+    if fault := planning.misfit(outputs, {STEP[take.position].name: output}):
+        raise DecisionError(f"{fault}. Nothing was changed")
 
 
 def _parsed(text: str) -> dict[str, object]:
@@ -145,11 +150,13 @@ def redo(task: Task, pieces: Iterable[tuple[str, int]], *, by: str, reason: str 
     if not wanted:
         raise DecisionError("Choose at least one piece")
     if words.strip():
-        _edit(task, wanted, words.strip())
+        _edit(task, wanted, words.strip(), by=by)
+    takes.write_again(task, followers([position for kind, position in wanted if kind == "plan"]))
     needs = _needs(task, stage, wanted)
     lifecycle.move(task, Verb.REDO, by=by, stage=stage, reason=reason or ", ".join(f"{k} {n or ''}" for k, n in wanted))
     for need in needs:
-        _plan_again(task, need)
+        if not _follows(task, need, wanted):
+            _plan_again(task, need)
     for lane in {need.piece.lane for need in needs}:
         ring_lane(lane)
     flow.advance(task)
@@ -203,10 +210,32 @@ def pick(task: Task, take: Take, *, by: str) -> str:
         raise DecisionError(f"A take can be picked at a gate or after an error, not in {task.get_status_display()}")
     if take.task_id != task.pk or take.state != State.DONE:
         raise DecisionError("Only a finished take of this task can be picked")
+    if take.kind == "plan":
+        _require_a_step(task, take)
     takes.overrule(take, by=by)
     flow.make_count(task, take)
     _take_back_yes(task, _stage_at_gate(task))
     return f"{take} it is"
+
+
+def _require_a_step(task: Task, take: Take) -> None:
+    """Errors: DecisionError where an older take of a step would make no plan with the other steps, or no more can."""
+    if take.position not in STEP or STAGES[0] not in (_stage_at_gate(task), lifecycle.failed_stage(task)):
+        raise DecisionError("A step of the plan is picked at the assets gate or after an asset error")
+    _require_fit(planning.outputs_so_far(task) | {STEP[take.position].name: take}, take, take.result)
+
+
+@transaction.atomic
+def edit(task: Task, *, by: str, **words: Any) -> str:
+    """These columns of the task as a person wants them: title, priority, privacy … Returns what has changed."""
+    task = lifecycle.lock(task.pk)
+    changed = {name: value for name, value in words.items() if getattr(task, name) != value}
+    if not changed:
+        return ""
+    Task.objects.filter(pk=task.pk).update(**changed)
+    sentence = f"{', '.join(changed).replace('_', ' ')} changed".capitalize()
+    lifecycle.remark(task, sentence, by=by)
+    return sentence
 
 
 @transaction.atomic
@@ -265,6 +294,14 @@ def _needs(task: Task, stage: Stage, wanted: list[tuple[str, int]]) -> list[Need
     return [needs[piece] for piece in wanted]
 
 
+def _follows(task: Task, need: Need, wanted: list[tuple[str, int]]) -> bool:
+    """Whether something that it is made from is made again too: then its turn comes by itself when that is done, and
+    made now it would be bought twice. What a person picked never goes out of date by itself."""
+    sources = {(source.kind, source.position) for source in need.recipe.sources} if need.recipe else set()
+    picked = task.takes.of(need.piece.kind, need.position).filter(selected=True).exclude(overruled_by="")
+    return bool(sources & set(wanted)) and not picked.exists()
+
+
 def _plan_again(task: Task, need: Need) -> None:
     """A new take of the piece; one that failed makes room for it. Without its inputs the stage plans it by itself."""
     former = task.takes.of(need.piece.kind, need.position)
@@ -274,7 +311,7 @@ def _plan_again(task: Task, need: Need) -> None:
     flow.plan(task, need)
 
 
-def _edit(task: Task, wanted: list[tuple[str, int]], words: str) -> None:
+def _edit(task: Task, wanted: list[tuple[str, int]], words: str, *, by: str) -> None:
     """Write new words into the plan row that the piece is made from."""
     if len(wanted) != 1:
         raise DecisionError("New words go to one piece at a time")
@@ -285,8 +322,25 @@ def _edit(task: Task, wanted: list[tuple[str, int]], words: str) -> None:
     rows = task.assets if piece.per == "asset" else task.clips
     words = storable(words)[:2000]
     rows.filter(number=position).update(**{piece.words: words})
-    if found := planning.reworded(_outputs(task), kind, position, words):
+    outputs = planning.outputs_so_far(task)
+    if found := planning.reworded(outputs, kind, position, words):
+        _require_fit(outputs, *found)
+        before = _plan_hashes(task)
         takes.amend(*found)  # or the plan's next landing would bring the former words back
+        planning.look_over(task)
+        _say_yes_to_own_words(task, before, by)
+
+
+def _plan_hashes(task: Task) -> tuple[str, str]:
+    return recipes.plan_hash(task), recipes.content_hash(task, STAGES[0])
+
+
+def _say_yes_to_own_words(task: Task, before: tuple[str, str], by: str) -> None:
+    """Who rewords a piece of an approved plan says yes to it by that; not where lint wants a yes of its own."""
+    for old, new in zip(before, _plan_hashes(task), strict=True):
+        yes = task.approvals.filter(stage=STAGES[0].name, content_hash=old)
+        if old != new and yes.exists() and not lint.stops(task):
+            Approval.objects.get_or_create(task=task, stage=STAGES[0].name, content_hash=new, defaults={"by": by})
 
 
 def _has_selected(task: Task, need: Need) -> bool:

@@ -15,8 +15,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from channels_app.models import PLAN, Channel
-from production import alerts, ledger, lifecycle, lint, providers, recipes, takes, workspace
+from channels_app.models import Channel
+from production import alerts, gates, ledger, lifecycle, planning, providers, recipes, takes, workspace
 from production.attempts import Outcome
 from production.dispatch import ring_lane
 from production.errors import Kind, Trouble, apart
@@ -70,9 +70,9 @@ def _start(task: Task) -> bool:
         lifecycle.move(task, Verb.CLAIM, by=SYSTEM)
     stage = WAITS_IN[Status(task.status)]
     before = STAGES[stage.index - 1] if stage.index else None
-    if before and before.approved == before.ready and is_gate_open(task, before):
+    if before and before.approved == before.ready and gates.is_gate_open(task, before):
         return False
-    if before and before.approved != before.ready and _is_yes_void(task, before):
+    if before and before.approved != before.ready and gates.is_yes_void(task, before):
         lifecycle.move(task, Verb.SEND_BACK, stage=before, by=SYSTEM, reason="Changed after the yes")
         slot_is_free(task)
         return False
@@ -97,32 +97,6 @@ def _may_have_been_paid(take: Take) -> bool:
     return take.error_kind == Kind.UNKNOWN and not take.ref
 
 
-def is_gate_open(task: Task, stage: Stage) -> bool:
-    """A person is asked where the channel wants it and has not said yes to exactly this content."""
-    if not stage.asks(task.channel.gates):
-        return stops_at_plan(task)
-    said_yes = task.approvals.filter(stage=stage.name, content_hash=recipes.content_hash(task, stage))
-    return not said_yes.exists()
-
-
-def stops_at_plan(task: Task) -> bool:
-    """The plan is there and waits for a yes: what it asks for is not all drawn yet."""
-    first = STAGES[0]
-    return task.status == first.ready and awaits_plan_yes(task) and not recipes.is_complete(task, first)
-
-
-def awaits_plan_yes(task: Task) -> bool:
-    """Nothing may be drawn from the plan as it is now: the channel or what lint found wants a person's yes first."""
-    if PLAN not in task.channel.gates and not lint.stops(task):
-        return False
-    return not task.approvals.filter(stage=STAGES[0].name, content_hash=recipes.plan_hash(task)).exists()
-
-
-def _is_yes_void(task: Task, stage: Stage) -> bool:
-    """Somebody has said yes, but not to this. No yes at all means that nobody had to be asked."""
-    return task.approvals.filter(stage=stage.name).exists() and is_gate_open(task, stage)
-
-
 # ---------------------------------------------------------------- stages go on and end
 
 
@@ -133,7 +107,7 @@ def advance(task: Task) -> None:
         return
     needs = recipes.needs(task, stage)
     latest = _latest(task)
-    held = stage.index == 0 and awaits_plan_yes(task)
+    held = stage.index == 0 and gates.awaits_plan_yes(task)
     free = [need for need in needs if not (held and need.piece.per == "asset")]
     planned = [need for need in free if _plan_if_missing(task, need, latest)]
     for lane in {need.piece.lane for need in planned}:
@@ -193,8 +167,11 @@ def _end(task: Task, stage: Stage, needs: list[Need], ours: list[Take]) -> None:
         own = task if first.error_kind == Kind.REFUSED else None
         cause = alerts.cause_of(stage.name, first.error, kind=first.error_kind, lane=first.lane_id, task=own)
         fail(task, stage, f"{len(broken)} of {len(needs)} pieces failed: {first.name}: {first.error}", cause)
+    elif stage.index == 0 and recipes.Shelf(task).is_planned and not task.assets.exists():
+        fault = planning.misfit(planning.outputs_so_far(task)) or "it asks for no image"
+        fail(task, stage, f"The steps of the plan don't fit together: {fault}", alerts.cause_of(stage.name, "misfit"))
     elif (needs and all(need.recipe for need in needs)) or (
-        stage.index == 0 and awaits_plan_yes(task) and recipes.Shelf(task).is_planned
+        stage.index == 0 and gates.awaits_plan_yes(task) and recipes.Shelf(task).is_planned
     ):
         _finish(task, stage)
     else:
@@ -225,7 +202,7 @@ def _finish(task: Task, stage: Stage) -> None:
 def _open_gate(task: Task, stage: Stage) -> None:
     if stage.review and stage.review != stage.ready:
         lifecycle.move(task, Verb.PRESENT, by=SYSTEM, stage=stage)
-    if stage.approved and stage.approved != stage.ready and not is_gate_open(task, stage):
+    if stage.approved and stage.approved != stage.ready and not gates.is_gate_open(task, stage):
         lifecycle.move(task, Verb.APPROVE, by=SYSTEM, stage=stage, reason="Nobody has to be asked (again)")
     slot_is_free(task)
 
@@ -277,6 +254,7 @@ def _settle_done(task: Task, take: Take, outcome: Outcome) -> None:
     )
     ledger.settle(take, outcome.usd)
     make_count(task, take)
+    lifecycle.show(task)
 
 
 def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) -> None:

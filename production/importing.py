@@ -4,6 +4,7 @@ Understood first, as a whole and without a trace; then made in one transaction, 
 an import is there or is not. The plan passes the same check as a planned one and lands by the same way.
 """
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -17,9 +18,10 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from channels_app.models import Channel
-from production import decisions, documents, flow, intake, notion, planning, probe, recipes, takes, workspace
+from production import decisions, documents, flow, notion, planning, probe, recipes, takes, wishes, workspace
 from production.documents.findings import Findings, Remark
 from production.documents.markdown import Place
 from production.documents.media import Piece, find_media
@@ -217,7 +219,7 @@ def _make(production: Production, page: notion.Page | str, copies: dict[Piece, P
 
 def _task(production: Production, page: notion.Page | str) -> Task:
     """What the row says counts; what it does not say is in the documents."""
-    words = intake.said_by(page) if isinstance(page, notion.Page) else {}
+    words = wishes.said_by(page) if isinstance(page, notion.Page) else {}
     words["title"] = words.get("title") or production.plan["title"]
     words["topic"] = words.get("topic") or production.plan["story"]
     page_id = page.id if isinstance(page, notion.Page) else page
@@ -308,10 +310,18 @@ def _row(production: Production, page_id: str) -> notion.Page | str:
     if not (connected and board):
         lacking = "the board's data source id (admin › Notion boards)" if connected else "NOTION_API_KEY"
         raise ImportingError(f"A task belongs to a Notion row: name it with --page ID, or set {lacking} to add one")
-    title, topic = production.plan["title"], production.plan["story"]
-    return notion.create(
-        board.data_source_id, title=title, topic=topic, channel=production.channel.name, status=Status.DRAFT.label
+    title, topic, channel = production.plan["title"], production.plan["story"], production.channel.name
+    left = _left_over(board, title, channel)
+    return left or notion.create(
+        board.data_source_id, title=title, topic=topic, channel=channel, status=Status.DRAFT.label
     )
+
+
+def _left_over(board: NotionBoard, title: str, channel: str) -> str:
+    """The row that an import of this title has added and not used: it was broken off after that."""
+    added = notion.find(board.data_source_id, title, channel, since=timezone.now() - dt.timedelta(days=1))
+    used = set(Task.objects.filter(page_id__in=added).values_list("page_id", flat=True))
+    return next((page for page in added if page not in used), "")
 
 
 def _fitting(page: notion.Page, channel: Channel) -> notion.Page:

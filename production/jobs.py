@@ -8,7 +8,21 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from production import alerts, attempts, broker, dispatch, flow, intake, ledger, outbox, takes
+from production import (
+    alerts,
+    attempts,
+    board,
+    broker,
+    dispatch,
+    drift,
+    flow,
+    intake,
+    ledger,
+    outbox,
+    reconcile,
+    sharing,
+    takes,
+)
 from production.attempts import Outcome
 from production.errors import LASTING, Kind, StaleError, Trouble
 from production.models import Take
@@ -63,12 +77,32 @@ def _tell_of_asking(lane: str, account: str, trouble: str) -> None:
         alerts.resume(cause, f"Resumed: lane {lane} asks about the renders of {account} again")
 
 
-def take_in(event_id: int) -> None:
-    intake.process(event_id)
+def take_in() -> None:
+    intake.process()
+
+
+def poll(board_id: int) -> None:
+    reconcile.poll(board_id)
+
+
+def compare(board_id: int) -> None:
+    drift.compare(board_id)
+
+
+def settle_drift(drift_id: int) -> None:
+    drift.settle(drift_id)
 
 
 def tell(task_id: int) -> None:
-    outbox.tell(task_id)
+    outbox.tell(task_id, first=intake.look_before_telling)
+
+
+def tell_board(board_id: int) -> None:
+    board.tell_channels(board_id)
+
+
+def share(task_id: int) -> None:
+    sharing.share(task_id)
 
 
 def deliver(delivery_id: int) -> None:

@@ -7,15 +7,18 @@ different lanes meet at, so that a cap holds to the cent. Tallies are locked in 
 import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Sum
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from production import caps
 from production.caps import Key
 from production.fairness import Candidate
-from production.models import LedgerEntry, Provider, Take
+from production.models import LedgerEntry, Provider, Take, Tally
 from production.providers import is_simulated, lane_is_simulated, price, quota_key
 
 State = LedgerEntry.State
@@ -156,3 +159,48 @@ def intended(take: Take) -> Decimal:
     """What the take's present attempt was meant to cost, USD; 0 for what is free."""
     line = LedgerEntry.objects.filter(take=take, attempt=take.attempt).first()
     return line.intended_usd if line else Decimal(0)
+
+
+# ---------------------------------------------------------------- counted again
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A tally that does not show what its lines say."""
+
+    key: Key
+    simulated: bool
+    shows: Decimal
+    should: Decimal
+
+
+@transaction.atomic
+def recount(*, mend: bool) -> list[Difference]:
+    """Compare each tally of money with its lines, and `mend` it. Nobody spends meanwhile: whoever has a tally in hand
+    is waited for, and their lines are seen."""
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE production_tally IN SHARE ROW EXCLUSIVE MODE")
+    should = _say_the_lines()
+    tallies = Tally.objects.filter(meter__in=caps.MONEY).values_list("meter", "key", "since", "simulated", "usd")
+    shows = {(Key(*row[:3]), row[3]): row[4] for row in tallies}
+    found = [
+        Difference(key, simulated, shows.get((key, simulated), Decimal(0)), should[key, simulated])
+        for key, simulated in sorted(should.keys() | shows.keys())
+        if shows.get((key, simulated), Decimal(0)) != should[key, simulated]
+    ]
+    for simulated in (False, True) if mend else ():
+        off = [(each.key, each.should - each.shows, 0) for each in found if each.simulated == simulated]
+        _add(off, simulated=simulated)
+    return found
+
+
+def _say_the_lines() -> defaultdict[tuple[Key, bool], Decimal]:
+    """What each tally should show; summed up by day in the database, there may be millions of lines."""
+    lines = LedgerEntry.objects.counted().order_by().annotate(day=TruncDate("at"))
+    sums = lines.values_list("take__task", "channel", "lane", "simulated", "day").annotate(Sum("usd"))
+    should: defaultdict[tuple[Key, bool], Decimal] = defaultdict(Decimal)
+    for task, channel, lane, simulated, day, usd in sums:
+        noon = dt.datetime.combine(day, dt.time(12), timezone.get_current_timezone())
+        for key in caps.keys_of(task=task, channel=channel, lane=lane, at=noon):
+            should[key, simulated] += usd
+    return should

@@ -4,6 +4,7 @@ Each move is one guarded UPDATE and one StatusChange in the same transaction; th
 """
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -66,15 +67,22 @@ def note(task: Task, reason: str, *, stage: Stage | None = None, by: str = SYSTE
     )
 
 
-def remark(task: Task, reason: str, *, stage: Stage, by: str) -> None:
+def remark(task: Task, reason: str, *, by: str, stage: Stage | None = None) -> None:
     """Append a line to the history that is no error."""
-    words = {"before": task.status, "after": task.status, "verb": StatusChange.NOTE, "stage": stage.name}
-    StatusChange.objects.create(task=task, by=by, reason=storable(reason), **words)
+    words = {"before": task.status, "after": task.status, "verb": StatusChange.NOTE}
+    where = stage.name if stage else ""
+    StatusChange.objects.create(task=task, by=by, reason=storable(reason), stage=where, **words)
 
 
 def tell_again(task: Task) -> None:
     """Notion shows something else than what is: write the present state over it."""
     Task.objects.filter(pk=task.pk).update(tell_at=timezone.now())
+
+
+def show(task: Task) -> None:
+    """How far the task is has changed: Notion hears of it within SHOW_EVERY, at most once in that time, unless a change
+    of status says it before."""
+    Task.objects.filter(pk=task.pk, show_at=None).update(show_at=timezone.now() + settings.SHOW_EVERY)
 
 
 def failed_stage(task: Task) -> Stage | None:

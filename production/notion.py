@@ -1,36 +1,59 @@
 """The Notion edge: a page is read into a `Page`, a `Row` is written back. Nothing else speaks to Notion's API.
 
-notion-client 3.1 (API version 2025-09-03). Its own retries are off: a sleeping retry would hold a worker.
+notion-client 3.1 (API version 2025-09-03). Its own retries are off: a sleeping retry would hold a worker. Each request
+is counted in the budget that all processes share, before it is sent.
 """
 
+import datetime as dt
 import hashlib
 import hmac
+import json
 import re
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import httpx
 from django.conf import settings
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
 from notion_client import Client
 from notion_client.errors import APIResponseError, HTTPResponseError, RequestTimeoutError
 
+from production import budget
+from production.budget import Use
 from production.errors import Kind, NotHereError, Trouble
+from production.models import NotionBoard
 from production.outside import storable
 
 CHUNK = 2000  # characters a rich text element takes [Notion request limits]
 MOST_CHUNKS = 100  # elements an array takes
 SECONDS = 10  # for each of connecting, sending, waiting, reading: 40 s at most; leases on them are longer
-AGAIN = {409, 429, 500, 502, 503, 504, 529}  # 529 service_overload is like 429
+AGAIN = {409, 429, 500, 502, 503, 504, 529}
+TOO_MUCH = {429, 529}  # 529 service_overload is like 429
+BLOCKED = "public_api_request_blocked"  # the one reason of a 429 that no waiting ends
+
+
+class WrittenError(Trouble):
+    """Notion answered with an error and has written all the same; `ref` is the id of what it wrote."""
+
+    def __init__(self, message: str, ref: str) -> None:
+        super().__init__(Kind.TRANSIENT, message)
+        self.ref = ref
+
+
+READ = ("Title", "Channel", "Topic", "Story Direction", "Status", "Priority", "Privacy", "Publish At")
+REPAIR = "renamed or deleted? Mend the board with manage.py notion_board repair"
 
 
 @dataclass(frozen=True)
 class Page:
-    """A row of the board as a person left it, each text bounded. `in_trash`: it is deleted."""
+    """A row of the board as a person left it, each text bounded. `in_trash`: it is deleted; `lacks`: names of READ that
+    its board does not have; `edited`: cut to the minute."""
 
     id: str
     title: str
@@ -42,6 +65,19 @@ class Page:
     privacy: str
     edited_by: str
     in_trash: bool
+    publish_at: dt.datetime | None = None
+    edited: dt.datetime | None = None
+    data_source_id: str = ""
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Up to a hundred rows of a query. Not `complete`: there are more, and Notion will not give them."""
+
+    pages: list[Page]
+    following: str
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -53,17 +89,36 @@ class Row:
     url: str | None = None
     cost: Decimal | None = None
     progress: str | None = None
+    retry: str | None = None
+    priority: str | None = None
+    files: list[dict[str, Any]] | None = None
 
 
 @contextmanager
-def client() -> Iterator[Client]:
+def asking(what: str, use: Use = Use.READ, *, seconds: float = SECONDS) -> Iterator[Client]:
+    """A client for requests about `what`. `seconds` for each of connecting, sending, waiting, reading.
+
+    Errors: OverBudgetError, NotHereError, WrittenError, Trouble.
+    """
+    try:
+        with _client(use, seconds) as notion:
+            yield notion
+    except (APIResponseError, HTTPResponseError) as error:
+        raise _trouble(what, error) from error
+    except (RequestTimeoutError, httpx.HTTPError, ValueError) as error:  # ValueError: a proxy's page in place of JSON
+        raise Trouble(Kind.TRANSIENT, f"{what}: no answer ({type(error).__name__})") from error
+
+
+@contextmanager
+def _client(use: Use, seconds: float) -> Iterator[Client]:
     """In place of the package's own `with`, which makes two connection pools a call: 34 ms, most of it certificates."""
-    with httpx.Client(verify=_authorities()) as http:
+    hooks: dict[str, list[Any]] = {"request": [lambda request: budget.spend(use)]}
+    with httpx.Client(verify=_authorities(), event_hooks=hooks) as http:
         yield Client(
             client=http,
             auth=settings.NOTION_API_KEY,
             base_url=settings.ADDRESSES["NOTION_BASE_URL"],
-            timeout_ms=SECONDS * 1000,
+            timeout_ms=int(seconds * 1000),
             retry=False,
         )
 
@@ -76,29 +131,106 @@ def _authorities() -> ssl.SSLContext:
 
 def fetch(page_id: str) -> Page:
     """Errors: NotHereError (deleted or not shared with us), Trouble."""
-    with _asking(f"Notion page {page_id}") as notion:
+    with asking(f"Notion page {page_id}") as notion:
         return _page(cast("dict[str, Any]", notion.pages.retrieve(page_id=page_id)))
 
 
-def write(page_id: str, row: Row) -> None:
-    """Update the row's properties. Errors: NotHereError, Trouble."""
+def changed(data_source_id: str, since: dt.datetime | None = None) -> Iterator[Batch]:
+    """The board's rows, who was edited first comes first; only those edited in the minute of `since` or later.
+
+    Errors: NotHereError, Trouble, with any of the batches.
+    """
+    following = ""
+    while True:
+        with asking(f"Notion board {data_source_id}") as notion:
+            batch = _batch(notion.data_sources.query(data_source_id=data_source_id, **_query(since, following)))
+        yield batch
+        following = batch.following
+        if not following:
+            return
+
+
+def name_of(user_id: str) -> str:
+    """What people call a Notion user, or the id where that can't be had; empty for a bot."""
+    try:
+        return _name_of(user_id) if user_id else ""
+    except Trouble:
+        return user_id
+
+
+@lru_cache(maxsize=500)
+def _name_of(user_id: str) -> str:
+    """Errors: Trouble that passes."""
+    try:
+        with asking(f"Notion user {user_id}") as notion:
+            user = cast("dict[str, Any]", notion.users.retrieve(user_id=user_id))
+    except Trouble as trouble:
+        if trouble.kind == Kind.TRANSIENT:
+            raise
+        return user_id  # the integration may not read users
+    return "" if user.get("type") == "bot" else str(storable(user.get("name") or user_id))[:100]
+
+
+def write(page_id: str, row: Row, use: Use = Use.STATUS) -> None:
+    """Update the row's properties; the same again changes nothing. Errors: OverBudgetError, NotHereError, Trouble."""
     properties = _properties(row)
     if properties:
-        with _asking(f"Notion page {page_id}") as notion:
+        with suppress(WrittenError), asking(f"Notion page {page_id}", use) as notion:
             notion.pages.update(page_id=page_id, properties=properties)
 
 
 def create(data_source_id: str, *, title: str, topic: str, channel: str, status: str) -> str:
-    """Add a row to the board; its page id. Errors: NotHereError, Trouble."""
-    properties = {
-        "Title": {"title": _chunks(title)},
-        "Topic": {"rich_text": _chunks(topic)},
-        "Channel": {"select": {"name": channel}},
-        "Status": {"select": {"name": status}},
-    }
-    parent = {"type": "data_source_id", "data_source_id": data_source_id}
-    with _asking(f"Notion board {data_source_id}") as notion:
-        return str(cast("dict[str, Any]", notion.pages.create(parent=parent, properties=properties))["id"])
+    """Add a row to the board; its page id. A row that was added although the answer was an error, or got lost, is
+    looked for and not added again. Errors: NotHereError, Trouble."""
+    properties = _filled({"Title": title, "Topic": topic, "Channel": channel, "Status": status})
+    parent, began = {"type": "data_source_id", "data_source_id": data_source_id}, timezone.now()
+    try:
+        with asking(f"Notion board {data_source_id}") as notion:
+            return str(cast("dict[str, Any]", notion.pages.create(parent=parent, properties=properties))["id"])
+    except WrittenError as written:
+        return written.ref
+    except budget.OverBudgetError:
+        raise  # it was not asked, or refused unread
+    except Trouble as trouble:
+        unheard = trouble.kind == Kind.TRANSIENT  # no answer, or a server's trouble
+        found = find(data_source_id, title, channel, since=began) if unheard else []
+        if not found:
+            raise
+        return found[-1]
+
+
+def find(data_source_id: str, title: str, channel: str, *, since: dt.datetime) -> list[str]:
+    """Ids of the channel's rows of that title that we have added since then, the oldest first; a row's time is cut to
+    the minute. Errors: NotHereError, Trouble."""
+    minute = since.replace(second=0, microsecond=0).isoformat()
+    added = {"timestamp": "created_time", "created_time": {"on_or_after": minute}}
+    named = {"property": "Title", "title": {"equals": title}}
+    criterion = {"and": [named, {"property": "Channel", "select": {"equals": channel}}, added]}
+    sorts = [{"timestamp": "created_time", "direction": "ascending"}]
+    with asking(f"Notion board {data_source_id}") as notion:
+        found = cast("dict[str, Any]", notion.data_sources.query(data_source_id, filter=criterion, sorts=sorts))
+        us = cast("dict[str, Any]", notion.users.me())["id"] if found["results"] else ""
+    return [str(page["id"]) for page in found["results"] if (page.get("created_by") or {}).get("id") == us]
+
+
+def fill(page_id: str, words: dict[str, str]) -> None:
+    """Write what people fill in, by property name. Errors: NotHereError, Trouble."""
+    with asking(f"Notion page {page_id}") as notion:
+        notion.pages.update(page_id=page_id, properties=_filled(words))
+
+
+def _filled(words: dict[str, str]) -> dict[str, Any]:
+    return {name: _value(name, value) for name, value in words.items()}
+
+
+def _value(name: str, value: str) -> dict[str, Any]:
+    if name in ("Title", "Topic"):
+        return {"title" if name == "Title" else "rich_text": _chunks(value)}
+    if name == "Publish At":
+        return {"date": {"start": value} if value else None}
+    if name == "Status":
+        return {_status_kind(): {"name": value}}
+    return {"select": {"name": value} if value else None}
 
 
 def is_signed(body: bytes, signature: str, token: str) -> bool:
@@ -107,25 +239,31 @@ def is_signed(body: bytes, signature: str, token: str) -> bool:
     return hmac.compare_digest(expected.encode(), signature.encode())
 
 
-@contextmanager
-def _asking(what: str) -> Iterator[Client]:
-    try:
-        with client() as notion:
-            yield notion
-    except (APIResponseError, HTTPResponseError) as error:
-        raise _trouble(what, error) from error
-    except (RequestTimeoutError, httpx.HTTPError, ValueError) as error:  # ValueError: a proxy's page in place of JSON
-        raise Trouble(Kind.TRANSIENT, f"{what}: no answer ({type(error).__name__})") from error
-
-
 def _trouble(what: str, error: HTTPResponseError) -> Trouble:
-    """404 also means "not shared with the integration"."""
-    if error.status == 404:
+    """404 also means "not shared with the integration". What says "too much" closes the budget for everybody."""
+    remedy = f": {REPAIR}" if "is not a property that exists" in str(error) else ""
+    message, details = f"{what}: {str(error)[:300]} ({error.status}){remedy}", _details(error)
+    if error.status == 404 or (error.status == 400 and "archived" in str(error)):
         return NotHereError(f"{what} is not there: deleted, or not shared with the integration")
-    kind = Kind.TRANSIENT if error.status in AGAIN else Kind.PERMANENT
-    return Trouble(
-        kind, f"{what}: {error} ({error.status})"[:500], retry_after=_pause(error.headers.get("Retry-After", ""))
-    )
+    if details.get("committed_resource_id"):
+        return WrittenError(message, str(details["committed_resource_id"])[:36])
+    pause = _pause(error.headers.get("Retry-After", ""))
+    if details.get("rate_limit_reason") == BLOCKED:
+        budget.stop(f"{BLOCKED}: Notion has shut this connection out; find out why, then end the pause")
+        return budget.OverBudgetError(message, budget.LOOK_AGAIN)
+    if error.status in TOO_MUCH:
+        budget.close(pause, message)
+        return budget.OverBudgetError(message, budget.UNSAID if pause is None else pause)
+    return Trouble(Kind.TRANSIENT if error.status in AGAIN else Kind.PERMANENT, message, retry_after=pause)
+
+
+def _details(error: HTTPResponseError) -> dict[str, Any]:
+    """`additional_data` of the answer, where it has any; of a code that it does not know the package keeps none."""
+    try:
+        details = json.loads(error.body).get("additional_data")
+    except (ValueError, AttributeError):
+        details = None
+    return details if isinstance(details, dict) else {}
 
 
 def _pause(said: str) -> float | None:
@@ -146,7 +284,47 @@ def _page(page: dict[str, Any]) -> Page:
         privacy=_choice(properties.get("Privacy")),
         edited_by=str((page.get("last_edited_by") or {}).get("id", "")),
         in_trash=bool(page.get("in_trash") or page.get("archived")),
+        publish_at=_moment(properties.get("Publish At")),
+        edited=_time(page.get("last_edited_time")),
+        data_source_id=str((page.get("parent") or {}).get("data_source_id", "")),
+        lacks=tuple(name for name in READ if name not in properties),
     )
+
+
+def _query(since: dt.datetime | None, following: str) -> dict[str, Any]:
+    edited = "last_edited_time"
+    asked: dict[str, Any] = {"page_size": 100, "sorts": [{"timestamp": edited, "direction": "ascending"}]}
+    if since:
+        asked["filter"] = {"timestamp": edited, edited: {"on_or_after": since.isoformat()}}
+    return asked | ({"start_cursor": following} if following else {})
+
+
+def _batch(said: Any) -> Batch:
+    rows = said.get("results") or []
+    following = said.get("next_cursor") if said.get("has_more") else None
+    status = said.get("request_status") or {}
+    return Batch(
+        pages=[_page(row) for row in rows if row.get("object") == "page" and row.get("id")],
+        following=str(following or ""),
+        complete=status.get("type") != "incomplete",
+    )
+
+
+def _time(value: Any) -> dt.datetime | None:
+    """A moment as Notion writes it; a day is its first moment in TIME_ZONE."""
+    try:
+        at = parse_datetime(value)
+        day = None if at else parse_date(value)
+    except (TypeError, ValueError):
+        return None
+    at = dt.datetime.combine(day, dt.time()) if day else at
+    return timezone.make_aware(at) if at and timezone.is_naive(at) else at
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    """The start of a date property."""
+    date = value.get("date") if isinstance(value, dict) else None
+    return _time(date.get("start")) if isinstance(date, dict) else None
 
 
 def _text(value: Any, most: int) -> str:
@@ -167,20 +345,32 @@ def _choice(value: Any) -> str:
 
 
 def _properties(row: Row) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
-    if row.status is not None:
-        properties["Status"] = {"select": {"name": row.status}}
-    if row.error_log is not None:
-        properties["Error Log"] = {"rich_text": _chunks(row.error_log)}
-    if row.url is not None:
-        properties["YouTube URL"] = {"url": row.url or None}
-    if row.cost is not None:
-        properties["Cost"] = {"number": float(row.cost)}
-    if row.progress is not None:
-        properties["Progress"] = {"rich_text": _chunks(row.progress)}
-    return properties
+    said = {name: getattr(row, name) for name in COLUMNS}
+    return {COLUMNS[name][0]: COLUMNS[name][1](value) for name, value in said.items() if value is not None}
+
+
+def _status_kind() -> str:
+    """Whether the board's Status is a select or of Notion's own kind "status": they are written differently."""
+    return NotionBoard.objects.order_by("pk").values_list("status_kind", flat=True).first() or "select"
 
 
 def _chunks(text: str) -> list[dict[str, Any]]:
     text = text[-CHUNK * MOST_CHUNKS :]
     return [{"text": {"content": text[at : at + CHUNK]}} for at in range(0, len(text), CHUNK)]
+
+
+def _rich_text(text: str) -> dict[str, Any]:
+    return {"rich_text": _chunks(text)}
+
+
+# Each field of a `Row`: its property, and how its value is written.
+COLUMNS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+    "status": ("Status", lambda label: {_status_kind(): {"name": label}}),
+    "error_log": ("Error Log", _rich_text),
+    "url": ("YouTube URL", lambda url: {"url": url[:CHUNK] or None}),
+    "cost": ("Cost", lambda usd: {"number": float(usd)}),
+    "progress": ("Progress", _rich_text),
+    "retry": ("Retry", _rich_text),
+    "priority": ("Priority", lambda label: {"select": {"name": label}}),
+    "files": ("Assets", lambda files: {"files": files[:MOST_CHUNKS]}),
+}

@@ -13,11 +13,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import jsonschema
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from production import lint, sameness
+from production.answers import check, schema
 from production.errors import Kind, Trouble
 from production.gemini import Answer
 from production.models import Asset, Clip, Take, Task
@@ -25,6 +25,8 @@ from production.outside import storable
 from production.stages import STEP, STEPS, Step
 
 Json = dict[str, Any]
+MOST_SOP = 50_000  # characters
+MOST_PIECES = 60  # clips or images of one film, as channels may ask for
 MOST_DRAFT = 60_000  # characters of an unusable answer that are kept and sent back
 FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.S)
 
@@ -33,7 +35,7 @@ def write(take: Take, beat: Callable[[], None]) -> tuple[Json, Decimal | None]:
     """Ask for one step of the plan. Returns (its output, USD). Errors: Trouble; an unusable answer goes back once."""
     step, facts, told = STEP[take.position], take.recipe["facts"], _told(take)
     answer: Answer = import_string(settings.TEXT_WRITER)(
-        instructions(step, facts, told, take.channel.slug) + _mending(take), schema(step, facts, told)
+        instructions(step, facts, told, take.channel.slug) + _mending(take), schema(step, facts, told), take.channel
     )
     try:
         if answer.is_cut:
@@ -85,7 +87,7 @@ def _unusable(take: Take, answer: Answer, fault: str) -> Trouble:
 def instructions(step: Step, facts: Json, told: Json, slug: str = "") -> str:
     """The task's facts, the step's SOP, and what is settled. Errors: Trouble where the SOP is missing."""
     words = {name: str(value or "-") for name, value in facts.items()}
-    sop = Template(_sop(step, slug).read_text()).safe_substitute(words)
+    sop = Template(_sop(step, slug)).safe_substitute(words)
     settled = json.dumps(told, ensure_ascii=False, indent=1)
     return "\n\n".join([TASK.substitute(words), sop, *([f"# What is settled (keep to it)\n{settled}"] if told else [])])
 
@@ -97,148 +99,25 @@ TASK = Template(
 )
 
 
-def _sop(step: Step, slug: str) -> Path:
-    """A channel's own page goes before the common one."""
+def _sop(step: Step, slug: str) -> str:
+    """A channel's own page goes before the common one. Errors: Trouble, before anything is bought."""
     places = [settings.PROMPTS_DIR / slug / f"{step.sop}.md", settings.PROMPTS_DIR / f"{step.sop}.md"]
     for place in places:
         if place.is_file():
-            return Path(place)
+            return _read_sop(place)
     raise Trouble(Kind.PERMANENT, f"The SOP {places[-1].name} is missing in {settings.PROMPTS_DIR}: put it back")
 
 
-# ---------------------------------------------------------------- what it may answer
-
-TEXT: Json = {"type": "string", "minLength": 1, "maxLength": 2000}
-KEY: Json = TEXT | {"maxLength": 60, "pattern": "^[a-z0-9][a-z0-9_-]*$"}
-
-
-def schema(step: Step, facts: Json, told: Json) -> Json:
-    """JSON Schema of the step's output; the model is held to it and so are we."""
-    return SCHEMAS[step.name](facts, told)
-
-
-def _research(facts: Json, told: Json) -> Json:
-    fact = _object(
-        claim=TEXT | {"maxLength": 600, "description": "One fact, with its number, name or date"},
-        source=TEXT | {"maxLength": 300, "description": "Where one would look it up"},
-    )
-    return _object(
-        question=TEXT | {"maxLength": 300, "description": "The question that the film answers"},
-        facts=_array(fact, 5, 40),
-        surprises=_array(TEXT | {"maxLength": 400}, 1, 8),
-        doubtful=_array(TEXT | {"maxLength": 400}, 0, 8),
-    )
-
-
-def _story(facts: Json, told: Json) -> Json:
-    clips = facts["clips"]
-    return _object(
-        title=TEXT | {"maxLength": 100},
-        story=TEXT | {"description": "The story in one paragraph"},
-        beats=_array(TEXT | {"maxLength": 400, "description": "What this clip tells"}, clips, clips),
-        description=TEXT | {"maxLength": 4000},
-        tags=_array(TEXT | {"maxLength": 30}, 3, 15),
-    )
-
-
-def _assets(facts: Json, told: Json) -> Json:
-    asset = _object(
-        key=KEY | {"description": "Unique short name, lower case"},
-        kind={"type": "string", "enum": Asset.Kind.values},
-        prompt=TEXT | {"description": "What to draw"},
-        reference={"type": "string", "maxLength": 60, "description": "Empty, or the key of an asset with its look"},
-    )
-    return _object(assets=_array(asset, facts["assets"], facts["assets"]))
-
-
-def _shots(facts: Json, told: Json) -> Json:
-    clips = len(told["story"]["beats"])
-    keys = [asset["key"] for asset in told["assets"]["assets"]]
-    clip = _object(
-        layout={"type": "string", "enum": Clip.Layout.values},
-        character={"type": "string", "enum": keys, "description": "Who or what is shown"},
-        environment={"type": "string", "enum": [*keys, ""], "description": "Where; empty: the first image alone"},
-        motion_prompt=TEXT | {"description": "Action first, camera last"},
-    )
-    return _object(clips=_array(clip, clips, clips))
-
-
-def _narration(facts: Json, told: Json) -> Json:
-    clips = len(told["shots"]["clips"])
-    return _object(narration=_array(TEXT | {"description": "18 to 24 spoken words"}, clips, clips))
-
-
-def _sounds(facts: Json, told: Json) -> Json:
-    clips = len(told["shots"]["clips"])
-    return _object(sounds=_array(TEXT | {"maxLength": 450, "description": "What is heard in the place"}, clips, clips))
-
-
-SCHEMAS: dict[str, Callable[[Json, Json], Json]] = {
-    "research": _research,
-    "story": _story,
-    "assets": _assets,
-    "shots": _shots,
-    "narration": _narration,
-    "sounds": _sounds,
-}
-
-
-def check(output: Any, step: Step, facts: Json, told: Json) -> None:
-    """Errors: ValueError with one sentence: not the schema's shape, or a name that leads nowhere."""
-    fault = next(jsonschema.Draft202012Validator(schema(step, facts, told)).iter_errors(output), None)
-    if fault:
-        raise ValueError(_in_words(fault)) from fault
-    if step.name == "assets":
-        _check_assets(output["assets"])
-    elif step.name == "shots":
-        _check_shots(output["clips"])
-
-
-def _in_words(fault: jsonschema.ValidationError) -> str:
-    """Without the text that is wrong, which may be long: its place, what it is and what it may be."""
-    wanted: Any
-    given: Any
-    place, wanted, given = fault.json_path, fault.validator_value, fault.instance
-    if fault.validator in ("minItems", "maxItems"):
-        bound = "at least" if fault.validator == "minItems" else "at most"
-        return f"{place} has {len(given)} entries, {bound} {wanted} are wanted"
-    if fault.validator in ("minLength", "maxLength"):
-        bound = "at least" if fault.validator == "minLength" else "at most"
-        return f"{place} has {len(given)} characters, {bound} {wanted} are allowed"
-    if fault.validator == "enum":
-        return f"{place} is “{str(given)[:60]}”, which is none of {', '.join(map(str, wanted))}"[:400]
-    if fault.validator in ("required", "additionalProperties"):
-        return f"{place}: {fault.message}"[:300]
-    return f"{place} is “{str(given)[:60]}”, not a {fault.validator} of {wanted}"[:300]
-
-
-def _check_assets(assets: list[Json]) -> None:
-    seen: set[str] = set()
-    for asset in assets:
-        if asset["reference"] and asset["reference"] not in seen:
-            raise ValueError(f"image “{asset['key']}” refers to “{asset['reference']}”, which does not come before it")
-        if asset["key"] in seen:
-            raise ValueError(f"two images have the key “{asset['key']}”")
-        seen.add(asset["key"])
-
-
-def _check_shots(clips: list[Json]) -> None:
-    for number, clip in enumerate(clips, 1):
-        if clip["layout"] == Clip.Layout.SPLIT and not clip["environment"]:
-            raise ValueError(f"clip {number} is split and has only one image")
-
-
-def _object(**properties: Any) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _array(items: Json, least: int, most: int) -> Json:
-    return {"type": "array", "items": items, "minItems": least, "maxItems": most}
+def _read_sop(place: Path) -> str:
+    try:
+        with place.open(encoding="utf-8") as file:
+            text = file.read(MOST_SOP + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"The SOP {place} can't be read ({type(error).__name__}): write it as UTF-8 text"
+        raise Trouble(Kind.PERMANENT, why) from error
+    if len(text) > MOST_SOP:
+        raise Trouble(Kind.PERMANENT, f"The SOP {place} has over {MOST_SOP} characters: shorten it")
+    return text
 
 
 # ---------------------------------------------------------------- it becomes rows
@@ -248,7 +127,7 @@ def land(take: Take) -> None:
     """The plan becomes rows as soon as its steps fit together; made or rewritten again, it replaces them. Called with
     the task's row locked."""
     task = take.task
-    outputs = {STEP[each.position].name: each for each in task.takes.filter(kind="plan", selected=True)}
+    outputs = outputs_so_far(task)
     if len(outputs) < len(STEPS) or misfit(outputs):
         return
     plan = {name: each.result for name, each in outputs.items()}
@@ -265,28 +144,42 @@ def land(take: Take) -> None:
             sound_prompt=sound,
             layout=shot["layout"],
             character=assets[shot["character"]],
-            environment=assets[shot["environment"] or shot["character"]],
+            environment=assets[shot.get("environment") or shot["character"]],
         )
         for number, (shot, narration, sound) in enumerate(shots, 1)
     )
-    story = plan["story"]
-    task.title = task.title or story["title"]
-    words = {"title": task.title, "story": story["story"], "description": story["description"], "tags": story["tags"]}
-    Task.objects.filter(pk=task.pk).update(**words)
+    _land_story(task, plan["story"], anew=STEP[take.position].name == "story")
     look_over(task)
+
+
+def _land_story(task: Task, story: Json, *, anew: bool) -> None:
+    """What people have made of description and tags since stays, unless it is the story that comes anew."""
+    words: Json = {"title": task.title or " ".join(story["title"].split()), "story": story["story"]}
+    if anew or task.story != story["story"]:
+        words |= {"description": story["description"], "tags": story["tags"]}
+    Task.objects.filter(pk=task.pk).update(**words)
+    task.refresh_from_db(fields=list(words))
+
+
+def outputs_so_far(task: Task) -> dict[str, Take]:
+    """The takes that count, by the names of their steps. A plan of before there were steps is none of them."""
+    return {STEP[take.position].name: take for take in task.takes.filter(kind="plan", selected=True, position__in=STEP)}
 
 
 def misfit(outputs: dict[str, Take], changed: Json | None = None) -> str:
     """Why these steps do not make a plan, in a sentence; empty where they do. `changed`: outputs to look at in place
     of the stored ones."""
-    told = {name: take.result for name, take in outputs.items()} | (changed or {})
+    changed = changed or {}
+    told = {name: take.result for name, take in outputs.items()} | changed
     for step in STEPS:
         take = outputs.get(step.name)
-        if take and (step.name != "research" or changed):  # nothing of the research lands in rows
-            try:
-                check(told[step.name], step, take.recipe["facts"] | _counts(told), told)
-            except (ValueError, KeyError, TypeError) as fault:
-                return f"{step.title}: {fault}"
+        is_bare = any(STEP[number].name not in told for number in step.after)
+        if not take or is_bare or (step.name == "research" and "research" not in changed):
+            continue  # not written yet; and nothing of the research lands in rows: an import has none
+        try:
+            check(told[step.name], step, take.recipe["facts"] | _counts(told), told)
+        except ValueError as fault:
+            return f"{step.title}: {fault}"
     return ""
 
 
@@ -313,8 +206,11 @@ def check_whole(plan: Json) -> None:
 
 
 def _counts(told: Json) -> Json:
-    """How many clips and images there are; a person who rewrites may change what the channel asks for."""
-    return {"clips": len(told["story"]["beats"]), "assets": len(told["assets"]["assets"])}
+    """How many clips and images there are; a person who rewrites may change what the channel asks for, within what
+    channels may ask."""
+    lists = {"clips": ("story", "beats"), "assets": ("assets", "assets")}
+    found = {name: told.get(step, {}).get(entry) for name, (step, entry) in lists.items()}
+    return {name: min(len(each), MOST_PIECES) for name, each in found.items() if isinstance(each, list) and each}
 
 
 def look_over(task: Task) -> None:

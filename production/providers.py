@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
+from channels_app.models import Channel
+from production import budget
 from production.errors import Kind, Trouble
 from production.models import LedgerEntry, Meter, Provider, Take, Tally
 from production.outside import HERE
@@ -32,6 +34,7 @@ class Lane:
     prices: Mapping[str, str] = field(default_factory=dict)
     cluster: str = "calls"  # "cpu" where a job may hold its worker for long: a function of ours can't be left alone
     limits: Mapping[str, Any] = field(default_factory=dict)  # what the row begins with besides
+    budget: bool = False  # requests are counted in it, not takes: it has a rate and no slots
 
     @property
     def per_host(self) -> bool:
@@ -50,6 +53,8 @@ LANES = (
     Lane("voice", 6, ("ELEVENLABS_BASE_URL",), {"narration": "0.05", "sound": "0.10"}),
     Lane("ffmpeg", cluster="cpu"),
     Lane("upload", 2, ("YOUTUBE_BASE_URL",), cluster="cpu", limits=PACIFIC | {"daily_quota": 100}),
+    # Plans below Business; those have 600. Per connection, so per NOTION_API_KEY.
+    Lane(budget.NOTION, addresses=("NOTION_BASE_URL",), limits={"rate_calls": 180, "rate_seconds": 60}, budget=True),
 )
 # Characters that a provider takes at most (November 2026): Gemini's by its tokens, KIE's and ElevenLabs' as they say.
 PROMPT_LIMITS = {"image": 8000, "clip": 2500, "narration": 5000, "sound": 450}
@@ -93,6 +98,13 @@ def lane_is_simulated(lane: str) -> bool:
     return not all(is_own_address(name) for name in LANE[lane].addresses)
 
 
+def key_of(channel: Channel, name: str) -> str:
+    """The secret `name` that work for this channel is done with: its own, else the common one. Errors: ValueError where
+    its own can't be decrypted."""
+    own = channel.tokens.filter(name=name).first()
+    return own.value if own and own.value else str(getattr(settings, name))
+
+
 # ---------------------------------------------------------------- how much it can do
 
 
@@ -116,7 +128,7 @@ def limits(lane: Provider, now: dt.datetime) -> Iterator[Limit]:
     """What keeps a lane from beginning as many takes as it has slots. At most two queries."""
     if lane.paused:
         yield Limit(0, f"Lane {lane} is paused{f': {lane.pause_reason}' if lane.pause_reason else ''}")
-    if slots_of(lane) < 1:
+    if slots_of(lane) < 1 and not LANE[lane.pk].budget:
         yield Limit(0, f"Lane {lane} has no slots: raise its concurrency")
     if lane.closed_until and lane.closed_until > now:
         yield Limit(0, f"Lane {lane} has used up its quota: {lane.closed_reason}", lane.closed_until)
@@ -133,14 +145,19 @@ def holds(lane: Provider) -> Limit | None:
 
 
 def _rate(lane: Provider, calls: int, now: dt.datetime) -> Limit:
-    """Counted in the ledger, which knows every paid call; what is free only by its last start."""
     window = dt.timedelta(seconds=lane.rate_seconds)
-    paid = any(piece.paid for piece in PIECES if piece.lane == lane.pk)
-    rows, at = (LedgerEntry.objects.filter(lane=lane), "at") if paid else (Take.objects.filter(lane=lane), "started")
-    recent = rows.filter(**{f"{at}__gt": now - window}).order_by(f"-{at}").values_list(at, flat=True)
-    found = list(recent[:calls])
+    found = budget.used(lane, now)[::-1][:calls] if LANE[lane.pk].budget else _started(lane, calls, now - window)
     until = found[-1] + window if found else None
     return Limit(calls - len(found), f"Lane {lane} makes {calls} calls in {lane.rate_seconds} s at most", until)
+
+
+def _started(lane: Provider, most: int, since: dt.datetime) -> list[dt.datetime]:
+    """The newest of a lane's calls, counted in the ledger, which knows every paid one; what is free only by its last
+    start."""
+    paid = any(piece.paid for piece in PIECES if piece.lane == lane.pk)
+    rows, at = (LedgerEntry.objects.filter(lane=lane), "at") if paid else (Take.objects.filter(lane=lane), "started")
+    recent = rows.filter(**{f"{at}__gt": since}).order_by(f"-{at}").values_list(at, flat=True)
+    return list(recent[:most])
 
 
 def calls_today(lane: Provider, now: dt.datetime) -> int:

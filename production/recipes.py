@@ -19,7 +19,7 @@ from django.conf import settings
 
 from channels_app.models import Channel
 from production.models import Asset, Clip, Take, Task
-from production.stages import PIECES, STEP, STEPS, Piece, Stage
+from production.stages import PIECE, PIECES, STEP, STEPS, Piece, Stage
 
 STEP_OF = {step.name: step.number for step in STEPS}
 PLAIN = "Full figure, alone, on a plain white background, nothing else in the picture."
@@ -70,6 +70,7 @@ class Shelf:
         self.clips = {clip.number: clip for clip in task.clips.select_related("character", "environment")}
         self.assets = {asset.number: asset for asset in task.assets.select_related("reference")}
         self.takes = {(take.kind, take.position): take for take in task.takes.filter(selected=True)}
+        self._written: dict[int, bool] = {}
 
     def find(self, *pieces: tuple[str, int]) -> tuple[Take, ...] | None:
         """The selected takes of all these pieces, or None while one is missing."""
@@ -79,10 +80,16 @@ class Shelf:
     @cached_property
     def is_planned(self) -> bool:
         """Every step of the plan is there and up to date. Before that nothing is drawn."""
-        piece = next(piece for piece in PIECES if piece.per == "step")
-        needs = [Need(piece, step.number, _plan(self, step.number)) for step in STEPS]
-        takes = [self.takes.get((piece.kind, need.position)) for need in needs]
-        return all(take and is_current(take, need) for take, need in zip(takes, needs, strict=True))
+        return all(self.is_written(step.number) for step in STEPS)
+
+    def is_written(self, number: int) -> bool:
+        """The step of the plan is there, and up to date with those that it was told."""
+        if number not in self._written:
+            take = self.takes.get(("plan", number))
+            self._written[number] = take is not None and is_current(
+                take, Need(PIECE["plan"], number, _plan(self, number))
+            )
+        return self._written[number]
 
 
 def needs(task: Task, stage: Stage) -> list[Need]:
@@ -107,13 +114,17 @@ def plan_hash(task: Task) -> str:
     return _digest(["plan", *(list(row) for row in steps.values_list("position", "pk", "sha256"))])
 
 
-def is_complete(task: Task, stage: Stage) -> bool:
-    """Every piece of the stage has a selected take that is up to date."""
-    takes = Shelf(task).takes
-    return all(
-        (take := takes.get((need.piece.kind, need.position))) is not None and is_current(take, need)
-        for need in needs(task, stage)
-    )
+def lacks(task: Task, stage: Stage) -> tuple[list[Need], list[Need]]:
+    """Pieces of the stage without a selected take, and pieces whose take is out of date."""
+    takes = {(take.kind, take.position): take for take in task.takes.filter(selected=True)}
+    missing, stale = [], []
+    for need in needs(task, stage):
+        take = takes.get((need.piece.kind, need.position))
+        if take is None:
+            missing.append(need)
+        elif not is_current(take, need):
+            stale.append(need)
+    return missing, stale
 
 
 def content_hash(task: Task, stage: Stage) -> str:
@@ -147,9 +158,10 @@ def metadata(task: Task) -> dict[str, Any]:
 
 
 def _plan(shelf: Shelf, position: int) -> Recipe | None:
+    """None also while a step before is out of date: it is about to be written again, and this one would be too."""
     task, channel, step = shelf.task, shelf.channel, STEP[position]
     sources = shelf.find(*(("plan", number) for number in step.after))
-    if sources is None:
+    if sources is None or not all(shelf.is_written(number) for number in step.after):
         return None
     facts = {"topic": task.topic, "story_direction": task.story_direction}
     details = {

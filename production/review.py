@@ -5,7 +5,7 @@ The number of queries does not depend on the number of pieces.
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,7 @@ import yaml
 from django.urls import reverse
 from django.utils import timezone
 
-from production import asking, commitment, explain, lifecycle, recipes
+from production import asking, commitment, explain, gates, lifecycle, recipes
 from production.commitment import Commitment
 from production.explain import Blocker
 from production.lint import CLIP_SECONDS
@@ -53,6 +53,7 @@ class Shot:
 
     take: Take
     usd: Decimal
+    text: str = ""  # a step of the plan, as a person reads and rewrites it
 
     @property
     def url(self) -> str:
@@ -79,7 +80,6 @@ class Card:
     poster: str
     is_current: bool
     price: Decimal  # of another take, USD at most
-    text: str = ""  # a step of the plan, as a person reads and rewrites it
 
     @property
     def key(self) -> str:
@@ -151,6 +151,7 @@ class Page:
     seen: str
     blocker: Blocker | None  # why the system, which has it, isn't done
     back_to: list[Stage]
+    at_plan: bool = False  # the plan waits for its yes, or images that nobody has drawn
     commitment: Commitment | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -214,6 +215,7 @@ def read(task: Task, stage_name: str = "") -> Page:
         seen=seen(task),
         blocker=explain.why(task) if tone in LIVE else None,
         back_to=_back_to(task),
+        at_plan=can_approve and gates.stops_at_plan(task),
         commitment=commitment.of(task, here, takes, lanes) if can_approve else None,
         metadata=recipes.metadata(task) if stage.gate in ("always", "never") else {},
     )
@@ -228,7 +230,7 @@ def stage_at(task: Task) -> Stage:
 def seen(task: Task) -> str:
     """Names what a person is looking at, so that a decision never falls on something else."""
     stage = REVIEWS.get(Status(task.status))
-    return f"{task.status}:{recipes.content_hash(task, stage) if stage else ''}"
+    return f"{task.status}:{gates.asked_about(task, stage) if stage else ''}"
 
 
 def _back_to(task: Task) -> list[Stage]:
@@ -252,13 +254,14 @@ def _cards(
 ) -> Iterator[Card]:
     shelf = recipes.Shelf(task)
     by_piece: dict[tuple[str, int], list[Shot]] = {}
+    texts = _texts(task) if any(piece.per == "step" for piece in PIECES if piece.stage == stage.name) else {}
     for take in takes:
-        by_piece.setdefault((take.kind, take.position), []).append(Shot(take, spent.get(take.pk, Decimal(0))))
+        shot = Shot(take, spent.get(take.pk, Decimal(0)), texts.get(take.pk, ""))
+        by_piece.setdefault((take.kind, take.position), []).append(shot)
     for need in recipes.needs(task, stage):
         shots = by_piece.get((need.piece.kind, need.position), [])
         again = price(lanes[need.piece.lane], need.piece.kind)
-        card = _card(need, shots, _row(shelf, need), _poster(shelf, need), again)
-        yield replace(card, text=_text(shelf, need)) if need.piece.per == "step" else card
+        yield _card(need, shots, _row(shelf, need), _poster(shelf, need), again)
 
 
 def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, again: Decimal) -> Card:
@@ -274,7 +277,7 @@ def _card(need: Need, shots: list[Shot], row: Asset | Clip | None, poster: str, 
         narration=row.narration if isinstance(row, Clip) and need.piece.kind != "narration" else "",
         shown=shown,
         trying=trying,
-        others=[shot for shot in shots if shot.url and shot is not shown],
+        others=[shot for shot in shots if (shot.url or shot.text) and shot is not shown],
         poster=poster,
         is_current=bool(shown and recipes.is_current(shown.take, need)),
         price=again,
@@ -287,9 +290,10 @@ def _title(need: Need, row: Asset | Clip | None) -> str:
     return row.key.replace("-", " ") if isinstance(row, Asset) else str(row or need.piece.kind.title())
 
 
-def _text(shelf: recipes.Shelf, need: Need) -> str:
-    take = shelf.takes.get((need.piece.kind, need.position))
-    return yaml.safe_dump(take.result, allow_unicode=True, sort_keys=False, width=100) if take and take.result else ""
+def _texts(task: Task) -> dict[int, str]:
+    """What each finished take of the plan says."""
+    done = task.takes.filter(kind="plan", state=State.DONE).values_list("pk", "result")
+    return {pk: yaml.safe_dump(found, allow_unicode=True, sort_keys=False, width=100) for pk, found in done if found}
 
 
 def words_of(piece: Piece, row: Asset | Clip | None) -> str:

@@ -14,6 +14,7 @@ from production.models import Task
 
 RECENT = 100  # videos that a plan is held against, the youngest first
 CLOSEST = 3  # that are named
+MOST_TEXT = 20_000  # characters of a plan that are compared: the task's row is locked meanwhile
 
 SIMILAR = """
 WITH recent AS (
@@ -31,8 +32,8 @@ WITH recent AS (
 ), likeness AS (
     SELECT id, title, channel,
         similarity(title, %(title)s) AS "title's",
-        similarity(coalesce(narration, ''), %(narration)s) AS "narration's",
-        similarity(coalesce(prompts, ''), %(prompts)s) AS "prompts'"
+        similarity(left(coalesce(narration, ''), %(most)s), %(narration)s) AS "narration's",
+        similarity(left(coalesce(prompts, ''), %(most)s), %(prompts)s) AS "prompts'"
     FROM words
 )
 SELECT title, channel, "title's", "narration's", "prompts'" FROM likeness
@@ -54,8 +55,9 @@ def look(task: Task) -> Iterator[Finding]:
         "closest": CLOSEST,
         "limit": float(limit),
         "title": task.title,
-        "narration": " ".join(task.clips.values_list("narration", flat=True)),
-        "prompts": " ".join(task.assets.values_list("prompt", flat=True)),
+        "most": MOST_TEXT,
+        "narration": " ".join(task.clips.values_list("narration", flat=True))[:MOST_TEXT],
+        "prompts": " ".join(task.assets.values_list("prompt", flat=True))[:MOST_TEXT],
     }
     with connection.cursor() as cursor:
         cursor.execute(SIMILAR, values)

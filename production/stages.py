@@ -153,7 +153,7 @@ GEMINI, KIE, VOICE = ("GEMINI_API_KEY",), ("KIE_API_KEY",), ("ELEVENLABS_API_KEY
 # fmt: off
 PIECES: tuple[Piece, ...] = (
     #     kind         stage         lane        per      does                         seconds  folder        suffix   words            and what only some have
-    Piece("plan",      "assets",     "planning", "step",  f"{PLANNING}.write",         0,       "",           ".json", paid=True, lands=f"{PLANNING}.land"),
+    Piece("plan",      "assets",     "planning", "step",  f"{PLANNING}.write",         0,       "",           ".json", paid=True, lands=f"{PLANNING}.land", secrets=GEMINI),
     Piece("image",     "assets",     "images",   "asset", "generate_asset.py",         120,     "assets",     ".png",  "prompt",        paid=True, secrets=GEMINI),
     Piece("composite", "composites", "ffmpeg",   "clip",  "create_composite.py",       120,     "composites", ".png"),
     Piece("split",     "composites", "ffmpeg",   "clip",  "create_split_screen.py",    120,     "composites", ".png"),
@@ -176,6 +176,15 @@ class Step:
     title: str
     sop: str
     after: tuple[int, ...] = ()
+
+
+def followers(numbers: Collection[int]) -> set[int]:
+    """The steps that are told, directly or not, what these have settled."""
+    found: set[int] = set()
+    for step in STEPS:  # in order: what a step is told comes before it
+        if {*numbers, *found} & set(step.after):
+            found.add(step.number)
+    return found
 
 
 # The text model writes the plan step by step: a step is a paid call of its own, kept, made again or rewritten alone.

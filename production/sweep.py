@@ -14,10 +14,25 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import alerts, dispatch, explain, flow, intake, outbox, usual, workspace
+from production import (
+    alerts,
+    board,
+    budget,
+    dispatch,
+    explain,
+    flow,
+    intake,
+    outbox,
+    reception,
+    reconcile,
+    sharing,
+    usual,
+    workspace,
+)
 from production.broker import forget_stale, in_line, ring
 from production.errors import apart
 from production.models import LIVE, SWEEP, Heartbeat, Provider, Take, Task
+from production.notion import BLOCKED
 from production.providers import cluster
 from production.stages import RUNNING, Status
 
@@ -26,7 +41,7 @@ State = Take.State
 TURN = dt.timedelta(seconds=30)  # a round is done in well under one; who hangs for longer is passed over
 NEVER = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 IDLE = dt.timedelta(seconds=30)  # a running task without a live take for so long has missed its end
-TELL = "production.jobs.tell"
+TELL, TELL_BOARD = "production.jobs.tell", "production.jobs.tell_board"
 MOST_QUEUED = 200  # jobs in line beyond which the sweep adds none: it rings again what may be in line already
 STALE_JOB = dt.timedelta(hours=1)
 
@@ -95,6 +110,7 @@ def _alert() -> None:
     """What gathered is told, what is over is closed; a lane whose quota is back, or that runs out of disk, too."""
     _apart(_watch_lanes)
     _apart(_watch_disk)
+    _apart(_watch_budget)
     _apart(alerts.close_what_is_over)
     _apart(alerts.tell_what_is_due)
 
@@ -119,10 +135,35 @@ def _watch_disk() -> None:
         alerts.resume("disk", "Resumed: there is room on the disk again")
 
 
+def _watch_budget() -> None:
+    """Nobody asks a vendor that has shut us out, or wants silence for long: a person has to know."""
+    lane, now = Provider.objects.get(pk=budget.NOTION), timezone.now()
+    words, where = "Nothing is sent to Notion any more", f"(admin › Lanes › {lane})"
+    if lane.paused and lane.pause_reason.startswith(BLOCKED):
+        alerts.raise_alarm(f"{words}. {lane.pause_reason} {where}", cause=f"{BLOCKED}:{lane}")
+    else:
+        alerts.resume(f"{BLOCKED}:{lane}", "Resumed: Notion is written to again")
+    if lane.closed_until and lane.closed_until > now + outbox.UNHEARD:
+        until = f"{lane.closed_until:%Y-%m-%d %H:%M} UTC"
+        alerts.raise_alarm(f"{words} until {until}: {lane.closed_reason} {where}", cause=f"closed:{lane}")
+    elif not lane.closed_until or lane.closed_until <= now:
+        alerts.resume(f"closed:{lane}", "Resumed: Notion is written to again")
+
+
 def _ring_again() -> None:
-    for job, due in ((intake.JOB, intake.due()), (TELL, outbox.due()), (alerts.JOB, alerts.due())):
+    if intake.is_due() and _room():
+        ring(reception.JOB)
+    rings = (
+        (reconcile.JOB, reconcile.due()),
+        (TELL, outbox.due()),
+        (alerts.JOB, alerts.due()),
+        (TELL_BOARD, board.due()),
+    )
+    for job, due in rings:
         for row in due[: _room()]:
             ring(job, row)
+    for task in sharing.due():  # bytes take their time: not where statuses are told
+        ring(sharing.JOB, task, cluster=sharing.CLUSTER)
 
 
 def _tidy() -> None:

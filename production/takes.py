@@ -225,6 +225,11 @@ def amend(take: Take, result: dict[str, Any]) -> None:
     take.refresh_from_db()
 
 
+def write_again(task: Task, steps: Iterable[int]) -> None:
+    """A person has a step of the plan made again: those that follow from it are no longer wanted as they are."""
+    task.takes.filter(kind="plan", position__in=steps, selected=True).update(overruled_by="")
+
+
 def overrule(take: Take, *, by: str) -> None:
     """A person wants this take, current or not; a newer one that failed stands back."""
     Take.objects.filter(pk=take.pk, state=State.DONE).update(overruled_by=by)

@@ -1,4 +1,4 @@
-"""`POST /webhook/notion`: stored, then answered 202. What it means is found out by a job."""
+"""`POST /webhook/notion`: stored, then answered. What it means is found out by a job."""
 
 import structlog
 from django.core.exceptions import RequestDataTooBig
@@ -6,27 +6,43 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from production import intake
+from production import reception
 
 log = structlog.get_logger(__name__)
-ANSWERS = {"stored": 202, "known": 200, "handshake": 200}
+STATUSES = {"stored": 202, "known": 200, "handshake": 200, "ignored": 200}
 
 
 @csrf_exempt
 @require_POST
 def notion(request: HttpRequest) -> JsonResponse:
-    """202 stored, 200 known already or handshake, 400 malformed, 401 unsigned or wrongly signed, 413 over 1 MB."""
+    """202 stored, 200 known already, ignored or handshake, 400 malformed, 401 unsigned or wrongly signed, 413 over
+    1 MB. An automation that shows the secret is answered 2xx whatever it sends."""
+    try:
+        shown = request.headers.get(reception.HEADER)
+        return _answer(_signed(request) if shown is None else _automation(request, shown))
+    except RequestDataTooBig:
+        return _refused(413, "a webhook over 1 MB is not Notion's")
+    except reception.UnsignedError:
+        return _refused(401, "the signature or secret is missing or wrong")
+    except reception.MalformedError as error:
+        return _refused(400, str(error))
+
+
+def _signed(request: HttpRequest) -> str:
+    return reception.receive(request.body, request.headers.get("X-Notion-Signature", ""))
+
+
+def _automation(request: HttpRequest, shown: str) -> str:
+    reception.require_secret(shown)
     try:
         body = request.body
     except RequestDataTooBig:
-        return _refused(413, "a webhook over 1 MB is not Notion's")
-    try:
-        answer = intake.receive(body, request.headers.get("X-Notion-Signature", ""))
-    except intake.UnsignedError:
-        return _refused(401, "the signature is missing or wrong")
-    except intake.MalformedError as error:
-        return _refused(400, str(error))
-    return JsonResponse({"result": answer}, status=ANSWERS[answer])
+        body = None
+    return reception.receive_from_automation(body)
+
+
+def _answer(word: str) -> JsonResponse:
+    return JsonResponse({"result": word}, status=STATUSES[word])
 
 
 def _refused(status: int, reason: str) -> JsonResponse:

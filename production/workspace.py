@@ -82,10 +82,14 @@ def fingerprint(path: Path) -> tuple[str, int]:
 
 def is_full() -> bool:
     """Whether the disk has so little left that nothing new should begin: a half-written file costs more than a wait."""
-    root = settings.WORKSPACE_ROOT
+    return bool(free_bytes() < settings.DISK_RESERVE)
+
+
+def free_bytes() -> int:
+    """What is left on the disk of the workspaces."""
+    root: Path = settings.WORKSPACE_ROOT
     there = next(folder for folder in (root, *root.parents) if folder.exists())  # nothing is made before the first take
-    free = shutil.disk_usage(there).free
-    return bool(free < settings.DISK_RESERVE)
+    return shutil.disk_usage(there).free
 
 
 def remove(task: Task) -> None:

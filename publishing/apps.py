@@ -5,4 +5,4 @@ class PublishingConfig(AppConfig):
     name = "publishing"
 
     def ready(self) -> None:
-        from publishing import checks  # noqa: F401 - registers them
+        from publishing import checks, selftest  # noqa: F401 - they register themselves

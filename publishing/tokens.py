@@ -1,6 +1,7 @@
 """Access tokens from a channel's stored consent. A refresh is saved at once; blanks never overwrite (FR61)."""
 
 import datetime as dt
+from functools import partial
 
 import requests
 import structlog
@@ -14,6 +15,7 @@ from production.errors import Kind, Trouble
 from publishing.models import YouTubeAccount
 
 log = structlog.get_logger(__name__)
+SECONDS = 20  # for reaching the token service, and for its answer
 
 
 def credentials(account: YouTubeAccount) -> Credentials:
@@ -34,7 +36,7 @@ def credentials(account: YouTubeAccount) -> Credentials:
 def _refresh(account: YouTubeAccount, found: Credentials) -> None:
     try:
         with requests.Session() as session:
-            found.refresh(Request(session))  # type: ignore[no-untyped-call]
+            found.refresh(partial(Request(session), timeout=SECONDS))  # type: ignore[no-untyped-call]
     except RefreshError as error:
         raise refused(account, error) from error
     except TransportError as error:

@@ -43,8 +43,8 @@ class Progress:
 class _SessionNoter(httplib2.Http):  # type: ignore[misc]
     """Tells a session's address as soon as it is known: the client library would send the first bytes right after."""
 
-    def __init__(self, on_session: Callable[[str], None]) -> None:
-        super().__init__(timeout=SECONDS)
+    def __init__(self, on_session: Callable[[str], None], seconds: float) -> None:
+        super().__init__(timeout=seconds)
         self.redirect_codes = httplib2.REDIRECT_CODES - {308}  # "resume incomplete", not a redirect
         self.on_session = on_session
 
@@ -58,8 +58,10 @@ class _SessionNoter(httplib2.Http):  # type: ignore[misc]
 class YouTube:
     """One account's calls, to be closed at the end. Errors of all: Trouble, RefreshError (the consent is gone)."""
 
-    def __init__(self, credentials: Credentials, on_session: Callable[[str], None] = lambda uri: None) -> None:
-        self.http = google_auth_httplib2.AuthorizedHttp(credentials, http=_SessionNoter(on_session))
+    def __init__(
+        self, credentials: Credentials, on_session: Callable[[str], None] = lambda uri: None, seconds: float = SECONDS
+    ) -> None:
+        self.http = google_auth_httplib2.AuthorizedHttp(credentials, http=_SessionNoter(on_session, seconds))
         self.service = build_from_document(_discovery(settings.ADDRESSES["YOUTUBE_BASE_URL"]), http=self.http)
 
     def close(self) -> None:

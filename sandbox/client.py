@@ -57,6 +57,7 @@ def board_properties(channels: list[str], statuses: list[str], priorities: list[
         "Publish At": {"date": {}},
         "Cost": {"number": {"format": "dollar"}},
         "Updated": {"last_edited_time": {}},
+        "Assets": {"files": {}},
     }
 
 
@@ -113,6 +114,19 @@ class SandboxClient:
         made = self._ask("POST", "/notion/databases", {"title": title, "properties": properties})
         return made["database_id"], made["data_source_id"]
 
+    def edit_database(self, data_source_id: str, properties: dict[str, Any]) -> dict[str, Any]:
+        """A person changes columns: {"Topic": {"name": "Subject"}}; the columns as the API shows them."""
+        edited = self._ask("PATCH", f"/notion/data_sources/{data_source_id}", {"properties": properties})
+        return dict(edited["properties"])
+
+    def database(self, data_source_id: str) -> dict[str, Any]:
+        """The columns as the API shows them."""
+        return dict(self._ask("GET", f"/notion/data_sources/{data_source_id}")["properties"])
+
+    def set_notion_plan(self, *, paid: bool) -> None:
+        """A free workspace takes files up to 5 MB and none in parts."""
+        self._ask("POST", "/notion/plan", {"paid": paid})
+
     def create_page(self, data_source_id: str, properties: dict[str, Any]) -> Page:
         """A person adds a row; plain values: {"Title": "Bees", "Status": "Queued"}."""
         page: Page = self._ask("POST", "/notion/pages", {"data_source_id": data_source_id, "properties": properties})
@@ -142,6 +156,18 @@ class SandboxClient:
 
     def unsubscribe(self) -> None:
         self._ask("DELETE", "/notion/subscriptions")
+
+    def automate(self, url: str, headers: dict[str, str]) -> None:
+        """A person adds a "Send webhook" action that is run when any row changes."""
+        self._ask("POST", "/notion/automations", {"url": url, "headers": headers})
+
+    def automations(self) -> list[dict[str, Any]]:
+        """The actions with url, headers and whether Notion has paused them."""
+        found: list[dict[str, Any]] = self._ask("GET", "/notion/automations")
+        return found
+
+    def stop_automations(self) -> None:
+        self._ask("DELETE", "/notion/automations")
 
     def jobs(self) -> list[dict[str, Any]]:
         """KIE's render jobs as recordInfo tells them, with prompt and seed."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from sandbox import google, kie, notion, notion_hooks, youtube
+from sandbox import google, kie, notion, notion_automations, notion_files, notion_hooks, youtube
 from sandbox.books import Document
 from sandbox.desk import Sandbox, VendorError, json_object, to_response
 from sandbox.faults import KINDS, read_fault
@@ -25,6 +25,7 @@ def app(sandbox: Sandbox) -> Flask:
     _books(control, sandbox)
     _trouble(control, sandbox)
     _notion_hooks(control, sandbox)
+    _notion_workspace(control, sandbox)
     _notion_person(control, sandbox)
     _accounts(control, sandbox)
     _consents(control, sandbox)
@@ -96,6 +97,37 @@ def _notion_hooks(control: Flask, sandbox: Sandbox) -> None:
     @control.delete("/notion/subscriptions")
     def unsubscribe() -> Any:
         notion_hooks.unsubscribe(sandbox)
+        return "", 204
+
+    @control.get("/notion/automations")
+    def automations() -> Response:
+        return jsonify(notion_automations.everything(sandbox))
+
+    @control.post("/notion/automations")
+    def automate() -> Any:
+        body = _body()
+        return jsonify(notion_automations.create(sandbox, str(body["url"]), dict(body["headers"]))), 201
+
+    @control.delete("/notion/automations")
+    def stop_automations() -> Any:
+        notion_automations.forget(sandbox)
+        return "", 204
+
+
+def _notion_workspace(control: Flask, sandbox: Sandbox) -> None:
+    @control.patch("/notion/data_sources/<key>")
+    def edit_database(key: str) -> Any:
+        source = notion.find_source(sandbox, key)
+        edited = notion.edit_source(sandbox, source, _body()["properties"], by_person=True)
+        return jsonify(notion.source_view(edited))
+
+    @control.get("/notion/data_sources/<key>")
+    def database(key: str) -> Any:
+        return jsonify(notion.source_view(notion.find_source(sandbox, key)))
+
+    @control.post("/notion/plan")
+    def workspace_plan() -> Any:
+        notion_files.set_plan(sandbox, paid=bool(_body()["paid"]))
         return "", 204
 
 

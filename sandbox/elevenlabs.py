@@ -57,6 +57,14 @@ def app(sandbox: Sandbox) -> Flask:
         with _turn(sandbox):
             return _sound(desk)
 
+    _look_ups(desk)
+    return desk.app
+
+
+def _look_ups(desk: Desk) -> None:
+    """What is told for free."""
+    sandbox = desk.sandbox
+
     @desk.counter("GET", "/v1/user/subscription", "subscription")
     def subscription() -> Reply:
         _check_key()
@@ -84,12 +92,17 @@ def app(sandbox: Sandbox) -> Flask:
         token = str(start + size) if more else None
         return Reply(body={"voices": page, "has_more": more, "total_count": len(NAMED), "next_page_token": token})
 
+    @desk.counter("GET", "/v1/voices/<voice>", "voice")
+    def voice(voice: str) -> Reply:
+        """Any well-formed id is a voice here, as at the speaking counters; the named ones have names."""
+        _check_key()
+        _check_voice(voice)
+        return Reply(body={"voice_id": voice, "name": dict(NAMED).get(voice, "A voice"), "category": "premade"})
+
     @desk.counter("GET", "/v1/history", "history")
     def history() -> Reply:
         _check_key()
         return Reply(body=_history(sandbox))
-
-    return desk.app
 
 
 @contextmanager
@@ -143,10 +156,14 @@ def _narrate(desk: Desk, voice: str) -> tuple[bytes, Spoken, Reply]:
     return audio, spoken, _priced(text, len(text) * credits_a_character, output_format)
 
 
-def _check_speech(body: Document, model: str, voice: str) -> float:
-    """Credits a character; raises what the vendor answers to a wrong voice, model or length."""
+def _check_voice(voice: str) -> None:
     if voice.startswith("missing") or not re.fullmatch(r"[\w-]{3,64}", voice):
         raise error(404, "voice_not_found", f"A voice with voice_id {voice!r} was not found.")
+
+
+def _check_speech(body: Document, model: str, voice: str) -> float:
+    """Credits a character; raises what the vendor answers to a wrong voice, model or length."""
+    _check_voice(voice)
     if model not in SPEECH_MODELS:
         raise error(400, "model_not_found", f"A model with model ID {model} does not exist.")
     if model == "eleven_v3" and ("previous_text" in body or "next_text" in body):

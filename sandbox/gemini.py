@@ -149,6 +149,12 @@ def _text(desk: Desk, model: str, prompt: str, pictures: int, body: Document, co
     desk.sandbox.wait(desk.sandbox.pace.now.text)
     told = "\n".join(strings_in(body.get("systemInstruction")))
     schema = config.get("responseJsonSchema") or config.get("responseSchema")
+    if place := _blank_enum(schema):
+        raise error(
+            400,
+            "INVALID_ARGUMENT",
+            f"* GenerateContentRequest.generation_config.response_schema.{place}: cannot be empty",
+        )
     try:
         text = write_answer(Brief.read(prompt, told), schema)
     except ValueError as trouble:
@@ -165,6 +171,17 @@ def _text(desk: Desk, model: str, prompt: str, pictures: int, body: Document, co
         answer["candidates"][0]["finishReason"] = "MAX_TOKENS"
     booked = Reply(body=answer, ref=ref, usd=round(usd, 6), units=usage["totalTokenCount"], unit="token", text=prompt)
     return replace(booked, note=fault.kind) if fault else booked
+
+
+def _blank_enum(schema: Any, place: str = "") -> str:
+    """Where an enumeration has an empty member, which the real service does not take."""
+    if isinstance(schema, list):
+        return next(filter(None, (_blank_enum(each, place) for each in schema)), "")
+    if not isinstance(schema, dict):
+        return ""
+    if "" in (schema.get("enum") or []):
+        return f"{place}enum[{schema['enum'].index('')}]"
+    return next(filter(None, (_blank_enum(each, f"{place}{name}.") for name, each in schema.items())), "")
 
 
 def _answer(model: str, parts: list[Document], usage: Document) -> tuple[str, Document]:

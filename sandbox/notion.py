@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from sandbox import notion_files, notion_hooks
+from sandbox import notion_automations, notion_files, notion_hooks
 from sandbox.books import Document
 from sandbox.desk import Desk, Reply, Sandbox, VendorError, bearer, iso, json_object, known_key
 from sandbox.faults import Fault
@@ -39,6 +39,7 @@ def app(sandbox: Sandbox) -> Flask:
     unknown = functools.partial(notion_error, 400, "invalid_request_url", "Invalid request URL.")
     desk = Desk(sandbox, "notion", quota_error, unknown=unknown)
     notion_hooks.register(sandbox)
+    notion_automations.register(sandbox)
     _pages(desk)
     _databases(desk)
     _people(desk)
@@ -66,6 +67,8 @@ def _pages(desk: Desk) -> None:
         body = _checked()
         page = find_page(sandbox, key)
         trash = body.get("in_trash", body.get("archived"))
+        if page["in_trash"] and trash is not False:
+            raise invalid("Can't edit block that is archived. You must unarchive the block before editing.")
         page = edit_page(sandbox, page, body.get("properties") or {}, author=BOT, in_trash=trash)
         return _page_reply(sandbox, page)
 
@@ -95,9 +98,7 @@ def _databases(desk: Desk) -> None:
     @desk.counter("PATCH", "/v1/data_sources/<key>", "data_sources.update")
     def update(key: str) -> Reply:
         body = _checked()
-        found = find_source(sandbox, key)
-        found["schema"] = read_schema(body.get("properties") or {}, by_person=False, before=found["schema"])
-        sandbox.books.put("notion-source", found["id"], found)
+        found = edit_source(sandbox, find_source(sandbox, key), body.get("properties") or {}, by_person=False)
         return Reply(body=source_view(found), ref=found["id"])
 
     @desk.counter("POST", "/v1/data_sources/<key>/query", "data_sources.query")
@@ -112,7 +113,8 @@ def _people(desk: Desk) -> None:
     @desk.counter("GET", "/v1/users/me", "users.me")
     def me() -> Reply:
         _checked()
-        owner = {"owner": {"type": "workspace", "workspace": True}, "workspace_name": "Sandbox"}
+        owner: Document = {"owner": {"type": "workspace", "workspace": True}, "workspace_name": "Sandbox"}
+        owner["workspace_limits"] = {"max_file_upload_size_in_bytes": notion_files.most_bytes(sandbox)}
         return Reply(body=USER_BOT | {"name": "Sandbox integration", "avatar_url": None, "type": "bot", "bot": owner})
 
     @desk.counter("GET", "/v1/users", "users.list")
@@ -206,6 +208,21 @@ def create_database(sandbox: Sandbox, title: Any, properties: Any, *, by_person:
     return database
 
 
+def edit_source(sandbox: Sandbox, source: Document, properties: Any, *, by_person: bool) -> Document:
+    """Changes the data source's properties; the rows keep the values of one that gets another name."""
+    with sandbox.books.transaction():
+        before = {each["id"]: name for name, each in source["schema"].items()}
+        source["schema"] = read_schema(properties, by_person=by_person, before=source["schema"])
+        sandbox.books.put("notion-source", source["id"], source)
+        renamed = {
+            before[each["id"]]: name for name, each in source["schema"].items() if before.get(each["id"], name) != name
+        }
+        for page in rows(sandbox, source["id"]) if renamed else ():
+            page["values"] = {renamed.get(name, name): value for name, value in page["values"].items()}
+            sandbox.books.put("notion-page", page["id"], page)
+    return source
+
+
 def create_page(sandbox: Sandbox, source: Document, properties: Any, *, author: Document) -> Document:
     """A row of the data source; announces page.created. Returns it as kept."""
     with sandbox.books.transaction():
@@ -225,6 +242,7 @@ def create_page(sandbox: Sandbox, source: Document, properties: Any, *, author: 
         }
         sandbox.books.put("notion-page", page["id"], page)
         notion_hooks.announce(sandbox, "page.created", page, author, [])
+    notion_automations.fire(sandbox, page_view(sandbox, page))
     return page
 
 
@@ -248,6 +266,8 @@ def edit_page(
         sandbox.books.put("notion-page", page["id"], page)
         if changed:
             notion_hooks.announce(sandbox, "page.properties_updated", page, author, changed)
+    if changed:
+        notion_automations.fire(sandbox, page_view(sandbox, page))
     return page
 
 

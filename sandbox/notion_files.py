@@ -15,8 +15,18 @@ from sandbox.notion_values import invalid, notion_error
 
 MEGABYTE = 1024 * 1024
 PART_BYTES = (5 * MEGABYTE, 20 * MEGABYTE)  # of every part but the last; a single part has no least size
+MOST_BYTES = {"free": 5 * MEGABYTE, "paid": 5 * 1024 * MEGABYTE}  # a file, by the workspace's plan
 UNUSED_LIFE = 3600  # seconds an upload waits to be attached
 ADDRESS_LIFE = 3600  # seconds a file's address is good
+
+
+def set_plan(sandbox: Sandbox, *, paid: bool) -> None:
+    sandbox.books.put("notion-plan", "now", {"name": "paid" if paid else "free"})
+
+
+def most_bytes(sandbox: Sandbox) -> int:
+    plan = sandbox.books.get("notion-plan", "now") or {"name": "paid"}
+    return MOST_BYTES[plan["name"]]
 
 
 def begin(sandbox: Sandbox, body: Document) -> Document:
@@ -29,6 +39,8 @@ def begin(sandbox: Sandbox, body: Document) -> Document:
         raise invalid(f"body failed validation: body.filename should be defined for mode {mode}.")
     if mode == "multi_part" and (not isinstance(parts, int) or not 1 <= parts <= 1000):
         raise invalid("body failed validation: body.number_of_parts should be between 1 and 1000.")
+    if mode == "multi_part" and most_bytes(sandbox) == MOST_BYTES["free"]:
+        raise invalid("Multi-part uploads are not available for this workspace's plan.")
     kept: Document = {"id": str(uuid.uuid4()), "mode": mode, "name": name, "type": body.get("content_type")}
     kept |= {"parts": parts or 1, "status": "pending", "at": time.time(), "attached": False, "bytes": None}
     if mode == "external_url":
@@ -47,7 +59,7 @@ def send(sandbox: Sandbox, kept: Document) -> Document:
     if not 1 <= number <= kept["parts"]:
         raise invalid(f"body failed validation: body.part_number should be ≤ `{kept['parts']}`.")
     data = file.read()
-    small, large = (0 if number == kept["parts"] else PART_BYTES[0]), PART_BYTES[1]
+    small, large = (0 if number == kept["parts"] else PART_BYTES[0]), min(PART_BYTES[1], most_bytes(sandbox))
     if not small <= len(data) <= large:
         raise invalid(f"Part {number} has {len(data)} bytes; {small} to {large} are allowed.")
     kept["name"] = kept["name"] or secure_filename(file.filename or "") or "file"

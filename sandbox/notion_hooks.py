@@ -30,8 +30,8 @@ def subscribe(sandbox: Sandbox, url: str) -> Document:
     token = f"secret_{secrets.token_urlsafe(32)}"
     kept: Document = {"id": str(uuid.uuid4()), "url": url, "verification_token": token, "active": False}
     sandbox.books.put("notion-subscription", kept["id"], kept)
-    status = _post(url, json.dumps({"verification_token": token}).encode(), {})
-    _book(sandbox, "handshake", kept["id"], status, url)
+    status = post(url, json.dumps({"verification_token": token}).encode(), {})
+    book(sandbox, "handshake", kept["id"], status, url)
     return kept | {"handshake_status": status}
 
 
@@ -91,8 +91,8 @@ def _deliver(sandbox: Sandbox, errand: Document) -> float | None:
     if trouble and kind == "late":
         return trouble.seconds
     copies = {"drop": 0, "duplicate": 2}.get(kind, 1)  # a dropped one is lost for good, as may happen
-    status = [_post(kept["url"], raw, signed) for _ in range(copies)][-1] if copies else 0
-    _book(sandbox, "webhook", event["id"], status, f"{event['type']} {event['entity']['id']} attempt {attempt}")
+    status = [post(kept["url"], raw, signed) for _ in range(copies)][-1] if copies else 0
+    book(sandbox, "webhook", event["id"], status, f"{event['type']} {event['entity']['id']} attempt {attempt}")
     if 200 <= status < 300 or not copies or attempt >= ATTEMPTS:
         return None
     errand["attempt"] = attempt + 1
@@ -104,7 +104,7 @@ def signature(token: str, raw: bytes) -> str:
     return f"sha256={hmac.new(token.encode(), raw, hashlib.sha256).hexdigest()}"
 
 
-def _post(url: str, raw: bytes, headers: dict[str, str]) -> int:
+def post(url: str, raw: bytes, headers: dict[str, str]) -> int:
     """The HTTP status, 0 where nobody answered."""
     own = {"Content-Type": "application/json", "User-Agent": "Notion-Webhooks (sandbox)"}
     try:
@@ -113,7 +113,7 @@ def _post(url: str, raw: bytes, headers: dict[str, str]) -> int:
         return 0
 
 
-def _book(sandbox: Sandbox, operation: str, ref: str, status: int, text: str) -> None:
+def book(sandbox: Sandbox, operation: str, ref: str, status: int, text: str) -> None:
     taken = 200 <= status < 300
     sandbox.books.record(
         Call(

@@ -45,18 +45,32 @@ def invalid(message: str) -> VendorError:
 
 
 def read_schema(given: Any, *, by_person: bool, before: Document | None = None) -> Document:
-    """Properties of a data source as kept: {name: {id, name, type, <type>: config}}; null removes one."""
+    """Properties of a data source as kept: {name: {id, name, type, <type>: config}}; named by name or id, null removes
+    one, a `name` renames it."""
     if not isinstance(given, dict):
         raise invalid("body failed validation: body.properties should be an object.")
     schema = dict(before or {})
-    for name, wanted in given.items():
+    for key, wanted in given.items():
+        known = find_property(schema, key)
+        name = known["name"] if known else key
         if wanted is None:
             schema.pop(name, None)
             continue
-        schema[name] = _property(name, wanted, schema.get(name), by_person=by_person)
+        changed = _changed(name, wanted, known, by_person=by_person)
+        if changed["name"] != name and changed["name"] in schema:
+            raise invalid(f"A property named {changed['name']} exists already.")
+        schema = {old: each for old, each in schema.items() if old != name} | {changed["name"]: changed}
     if [each["type"] for each in schema.values()].count("title") != 1:
         raise invalid("Title is not provided: a data source has exactly one property of type title.")
     return schema
+
+
+def _changed(name: str, wanted: Any, known: Document | None, *, by_person: bool) -> Document:
+    """The property with another name, another configuration, or both."""
+    new = str(wanted["name"]) if isinstance(wanted, dict) and wanted.get("name") else name
+    if known and isinstance(wanted, dict) and set(wanted) == {"name"}:
+        return known | {"name": new}
+    return _property(name, wanted, known, by_person=by_person) | {"name": new}
 
 
 def _property(name: str, wanted: Any, known: Document | None, *, by_person: bool) -> Document:
@@ -68,11 +82,22 @@ def _property(name: str, wanted: Any, known: Document | None, *, by_person: bool
         raise invalid("Creating status database properties via the API is not currently supported.")
     config = dict(wanted[kind] or {})
     if kind in OPTION_TYPES:
-        config["options"] = [option(name, each) for each in config.get("options", [])]
+        there = known[kind]["options"] if known and known["type"] == kind else []
+        config["options"] = [_kept(there, each) or option(name, each) for each in config.get("options", there)]
     if kind == "number":
         config.setdefault("format", "number")
     key = known["id"] if known else "title" if kind == "title" else _short_id(name)
     return {"id": key, "name": name, "type": kind, "description": None, kind: config}
+
+
+def _kept(there: list[Document], given: Any) -> Document | None:
+    """The option that is there already; a colour it has not can't be given to it."""
+    given = given if isinstance(given, dict) else {}
+    names = (given.get("id"), given.get("name"))
+    known = next((each for each in there if each["id"] == names[0] or each["name"] == names[1]), None)
+    if known and given.get("color", known["color"]) != known["color"]:
+        raise invalid(f"Cannot update color of select with name: {known['name']}.")
+    return known
 
 
 def option(property_name: str, given: Any) -> Document:

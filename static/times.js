@@ -35,5 +35,6 @@
 
   document.addEventListener("DOMContentLoaded", write);
   document.addEventListener("times:write", write);
+  document.addEventListener("htmx:afterSwap", write);
   setInterval(write, 30_000);
 })();

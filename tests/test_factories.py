@@ -2,7 +2,7 @@
 
 import pytest
 
-from production import flow, recipes, workspace
+from production import gates, recipes, workspace
 from production.models import Take
 from production.stages import REVIEWS, STAGE, Status
 from tests.factories import make_production, make_take, make_task
@@ -39,5 +39,5 @@ def test_make_take_twice_selects_the_newer() -> None:
     first.refresh_from_db()
     assert (first.selected, second.selected, second.number) == (False, True, 2)
     assert second.ledger.total() == second.ledger.get().actual_usd
-    assert flow.is_gate_open(task, STAGE["assets"])
+    assert gates.is_gate_open(task, STAGE["assets"])
     assert Take.objects.in_flight().count() == 0

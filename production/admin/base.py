@@ -27,8 +27,8 @@ class HouseAdmin(LimitedAdmin):
 class LookOnlyAdmin(HouseAdmin):
     """Rows that the system writes and people read, the newest first."""
 
-    actions = None
-    ordering = ("-pk",)
+    actions: tuple[str, ...] | None = None
+    ordering: tuple[str, ...] = ("-pk",)
     show_full_result_count = False
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:

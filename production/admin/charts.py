@@ -13,10 +13,10 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from channels_app import access
+from channels_app.badge import Colour
 from channels_app.models import Channel
 from production.models import Meter, StatusChange, Take, Tally, Task
 from production.stages import STAGES, Status, Verb
-from production.templatetags.badge import HUES
 
 DAYS = 14
 PASSES = 1000  # of the newest ends of stages their usual times are told by
@@ -116,5 +116,6 @@ def of_reviewers(decided: Iterable[tuple[dt.datetime, str]]) -> Chart:
         days[timezone.localtime(at).date()][by] += 1
     most = [by for by, _ in sum(days.values(), Counter[str]()).most_common(DEAREST)]
     found = {day: [float(counts[by]) for by in most] for day, counts in days.items()}
-    tones = [f"hue-{number * 5 % HUES}" for number in range(len(most))]  # neighbours differ most
+    colours = Colour.values
+    tones = [colours[number * 3 % len(colours)] for number in range(len(most))]  # neighbours differ most
     return Chart("Decisions a day", "decisions", most, by_day(found, len(most)), tones)

@@ -15,9 +15,9 @@ from unfold.views import ChangeList
 
 from production import caps, explain
 from production.admin.base import HouseAdmin, LookOnlyAdmin, bar, moment, origin, pill, task_link
+from production.budget import used
 from production.models import Cap, LedgerEntry, Meter, Provider, Take, Tally
 from production.providers import LANE, calls_today, holds, slots_of
-from production.templatetags.badge import channel_badge
 from production.templatetags.money import usd
 from production.templatetags.reading import held, in_your_zone, sentence
 
@@ -60,9 +60,10 @@ class LaneForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean(self) -> dict[str, Any]:
-        """Only what each machine has for itself can be counted by cores."""
+        """Only what each machine has for itself can be counted by cores; a budget has no slots at all."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if "concurrency" in self.fields and cleaned.get("concurrency") is None and not LANE[self.instance.pk].per_host:
+        lane = LANE[self.instance.pk]
+        if "concurrency" in self.fields and cleaned.get("concurrency") is None and not (lane.per_host or lane.budget):
             self.add_error("concurrency", "Say how many takes may be in flight at once; 0 lets nothing begin.")
         return cleaned
 
@@ -111,6 +112,10 @@ class LaneAdmin(HouseAdmin):
 
     @admin.display(description="In flight")
     def traffic(self, lane: "BusyLane") -> SafeString:
+        """Of a budget: the requests that count now."""
+        if LANE[lane.pk].budget:
+            spent, most = len(used(lane, timezone.now())), lane.rate_calls
+            return bar(spent, most or spent, f"{spent} of {most or 'any number of'} requests")
         slots = slots_of(lane)
         return bar(
             lane.in_flight, slots, f"{lane.in_flight} of {slots}{' a machine' if LANE[lane.pk].per_host else ''}"
@@ -219,7 +224,7 @@ class CapAdmin(HouseAdmin):
 
     @admin.display(description="Whose")
     def whose(self, cap: Cap) -> SafeString | str:
-        return channel_badge(cap.channel) if cap.channel else str(cap.lane or "each that has none of its own")
+        return cap.channel.badge if cap.channel else str(cap.lane or "each that has none of its own")
 
     @admin.display(description="Spent or set aside")
     def spent(self, cap: "UsedCap") -> SafeString | str:
@@ -276,7 +281,7 @@ class LedgerAdmin(LookOnlyAdmin):
 
     @admin.display(description="Channel", ordering="channel__name")
     def of_channel(self, line: LedgerEntry) -> SafeString:
-        return channel_badge(line.channel)
+        return line.channel.badge
 
     @admin.display(description="What for")
     def piece(self, line: LedgerEntry) -> SafeString:

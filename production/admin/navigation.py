@@ -79,6 +79,8 @@ def groups(request: HttpRequest) -> list[Item]:
     notion = [
         _model("Database", "table", "production.notionboard"),
         _model("Events", "webhook", "production.notionevent"),
+        _model("Files in rows", "attach_file", "production.sharedfile"),
+        _model("Differences", "difference", "production.notiondrift"),
     ]
     operation = [
         _model("Alerts", "notifications", "production.alert", **_alarm(request)),

@@ -16,7 +16,6 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from channels_app.models import ChannelLimit
 from production.admin.base import HouseAdmin, moment
-from production.templatetags.badge import channel_badge
 
 # Boxes to tick: a list of words in two boxes can't be used without seeing them.
 TICKED: dict[Any, Any] = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
@@ -71,7 +70,7 @@ class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg, misc] # u
         if user.is_superuser or not hasattr(user, "channel_limit"):
             return "All"
         channels = user.channel_limit.channels.all()
-        return format_html_join(" ", "{}", ((channel_badge(channel),) for channel in channels)) or "None"
+        return format_html_join(" ", "{}", ((channel.badge,) for channel in channels)) or "None"
 
 
 @admin.register(Group)

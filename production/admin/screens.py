@@ -9,18 +9,18 @@ from django.template.response import TemplateResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
-from production import board, reviewing
+from production import reviewing, status_board
 from production.admin import charts
 
 KEPT = 60  # seconds; one picture serves everybody who asks for the same within its version
 
 
 def board_page(request: HttpRequest, site: dict[str, Any]) -> TemplateResponse:
-    wanted = board.Wanted.of(request.user, request.GET.dict())
-    version = board.version(wanted)
+    wanted = status_board.Wanted.of(request.user, request.GET.dict())
+    version = status_board.version(wanted)
     context = {
         "title": "Board",
-        "choices": board.choices(wanted),
+        "choices": status_board.choices(wanted),
         "wanted": wanted,
         "version": quote_etag(version),
         "columns": _columns(wanted, version),
@@ -30,8 +30,8 @@ def board_page(request: HttpRequest, site: dict[str, Any]) -> TemplateResponse:
 
 def columns(request: HttpRequest) -> HttpResponse:
     """What an open board asks for every few seconds: 304 while nothing is new."""
-    wanted = board.Wanted.of(request.user, request.GET.dict())
-    version = board.version(wanted)
+    wanted = status_board.Wanted.of(request.user, request.GET.dict())
+    version = status_board.version(wanted)
     etag = quote_etag(version)
     unchanged = get_conditional_response(request, etag=etag)
     response = unchanged or HttpResponse(_columns(wanted, version))
@@ -39,11 +39,11 @@ def columns(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _columns(wanted: board.Wanted, version: str) -> str:
+def _columns(wanted: status_board.Wanted, version: str) -> str:
     key = f"board:{version}"
     found: str | None = cache.get(key)
     if found is None:
-        found = render_to_string("admin/production/board_columns.html", {"groups": board.read(wanted)})
+        found = render_to_string("admin/production/board_columns.html", {"groups": status_board.read(wanted)})
         cache.set(key, found, KEPT)
     return found
 

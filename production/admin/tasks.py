@@ -20,14 +20,13 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from channels_app import access
-from production import asking, explain, review
+from production import asking, decisions, explain, review
 from production.admin import decide, screens
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
 from production.models import Priority, Task
 from production.progress import progress_of
 from production.stages import Verb
-from production.templatetags.badge import channel_badge
 from production.templatetags.money import usd
 from production.templatetags.reading import sentence
 
@@ -104,12 +103,25 @@ class TaskAdmin(HouseAdmin):
         ("What will be published", {"fields": WORDS}),
         (
             "Where it stands",
-            {"fields": ("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "made")},
+            {
+                "fields": (
+                    "state",
+                    "since",
+                    "why",
+                    "progress",
+                    "cost",
+                    "channel",
+                    "goes_public",
+                    "video",
+                    "page_id",
+                    "made",
+                )
+            },
         ),
         ("What was planned", {"fields": ("topic", "story_direction", "story")}),
     )
     readonly_fields = (
-        *("state", "since", "why", "progress", "cost", "channel", "video", "page_id", "made"),
+        *("state", "since", "why", "progress", "cost", "channel", "goes_public", "video", "page_id", "made"),
         *("topic", "story_direction", "story"),
     )
 
@@ -141,7 +153,7 @@ class TaskAdmin(HouseAdmin):
 
     @admin.display(description="Channel", ordering="channel__name")
     def of_channel(self, task: Task) -> SafeString:
-        return channel_badge(task.channel)
+        return task.channel.badge
 
     @admin.display(description="Priority", ordering="priority")
     def urgency(self, task: Task) -> SafeString | str:
@@ -163,6 +175,7 @@ class TaskAdmin(HouseAdmin):
 
     since = moment("status_since", "In this status")
     made = moment("created", "Created")
+    goes_public = moment("publish_at", "Publish at")
 
     @admin.display(description="")
     def edit(self, task: Task) -> SafeString:
@@ -179,7 +192,8 @@ class TaskAdmin(HouseAdmin):
 
     def save_model(self, request: HttpRequest, obj: Task, form: TaskForm, change: bool) -> None:  # noqa: FBT001
         """Only what was edited: the status may have moved while the form was open."""
-        obj.save(update_fields=form.changed_data)
+        words = {name: form.cleaned_data[name] for name in form.changed_data}
+        decisions.edit(obj, by=request.user.get_username(), **words)
 
     @action(  # type: ignore[untyped-decorator]
         description="Open review", icon="play_circle", url_path="open-review"

@@ -2,10 +2,11 @@
 
 from production.models.alerts import Alert, Delivery
 from production.models.job import Job
-from production.models.lane import Provider, Turn
+from production.models.lane import Provider, Turn, Window
 from production.models.money import Cap, LedgerEntry, Meter, Tally
-from production.models.notion import NotionBoard, NotionEvent
+from production.models.notion import NotionBoard, NotionDrift, NotionEvent
 from production.models.operations import SWEEP, FailedJob, Heartbeat, UsualTime
+from production.models.sharing import Place, SharedFile, Sharing
 from production.models.take import IN_FLIGHT, LIVE, Take
 from production.models.task import Approval, Asset, Clip, Priority, StatusChange, Task
 
@@ -25,13 +26,18 @@ __all__ = [
     "LedgerEntry",
     "Meter",
     "NotionBoard",
+    "NotionDrift",
     "NotionEvent",
+    "Place",
     "Priority",
     "Provider",
+    "SharedFile",
+    "Sharing",
     "StatusChange",
     "Take",
     "Tally",
     "Task",
     "Turn",
     "UsualTime",
+    "Window",
 ]

@@ -4,6 +4,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import available_timezones
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -76,6 +77,17 @@ class Provider(models.Model):
             raise ValidationError(
                 {"prices": f"Say what {', '.join(wrong)} costs, like {example}, in USD with 4 decimals at most."}
             )
+
+
+class Window(models.Model):
+    """The moments of a budget's requests within its last `rate_seconds`: what the processes of all machines count
+    together. A row of its own, which no form in the admin saves."""
+
+    lane = models.OneToOneField(Provider, on_delete=models.CASCADE, primary_key=True)
+    requests = ArrayField(models.DateTimeField(), default=list)
+
+    def __str__(self) -> str:
+        return f"{len(self.requests)} of {self.lane_id}"
 
 
 class Turn(models.Model):

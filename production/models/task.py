@@ -39,6 +39,7 @@ class Task(models.Model):
     topic = models.TextField(max_length=2000)
     story_direction = models.TextField(max_length=10_000, blank=True)
     privacy = models.CharField(max_length=10, choices=Privacy.choices, blank=True, help_text="Empty: the channel's.")
+    publish_at = models.DateTimeField(null=True, blank=True, help_text="When it is to be public; empty: at once.")
     # What the plan adds; edited at final review.
     story = models.TextField(blank=True)
     description = models.TextField(blank=True)
@@ -49,6 +50,24 @@ class Task(models.Model):
     tell_at = models.DateTimeField(null=True, editable=False)
     telling_until = models.DateTimeField(null=True, editable=False)
     tell_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    unheard_since = models.DateTimeField(
+        null=True, editable=False, help_text="Since when Notion could not be told. Empty: the last try was heard."
+    )
+    show_at = models.DateTimeField(
+        null=True, editable=False, help_text="When Notion is told how far it is; a change of status says it too."
+    )
+    # What the row showed when it was last read or written: another value there is a person's. `row_version` counts how
+    # often that was noted, so that a page read before the last time is known to be old.
+    row_status = models.CharField(max_length=100, blank=True, editable=False)
+    row_words = models.JSONField(default=dict, editable=False)
+    row_version = models.PositiveIntegerField(default=0, editable=False)
+    telling_status = models.CharField(
+        max_length=100, blank=True, editable=False, help_text="Sent to the row; whether it arrived is not known yet."
+    )
+    telling_hash = models.CharField(max_length=64, blank=True, editable=False)
+    told_hash = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="The content at the gate that the row was last told of."
+    )
     stuck_since = models.DateTimeField(
         null=True, editable=False, help_text="It takes three times as long as its stage usually does."
     )
@@ -71,7 +90,9 @@ class Task(models.Model):
             models.Index(fields=["status", "priority", "status_since"], name="task_on_board"),
             models.Index(fields=["channel", "status", "status_since"], name="task_of_channel"),
             models.Index(fields=["created"], name="task_by_created"),
+            models.Index(fields=["page_id"], name="task_by_page"),
             models.Index(fields=["tell_at"], condition=Q(tell_at__isnull=False), name="task_to_tell"),
+            models.Index(fields=["show_at"], condition=Q(show_at__isnull=False), name="task_to_show"),
         ]
         triggers = [
             triggers.only_legal_moves(),

@@ -74,10 +74,10 @@ class Scene:
                 self.queued_again += 1
 
     def _decide(self, task: "Task") -> None:
-        from production import decisions, flow
+        from production import decisions, gates
 
         gate = REVIEWS.get(Status(task.status))
-        if gate and flow.is_gate_open(task, gate):
+        if gate and gates.is_gate_open(task, gate):
             decisions.approve(task, by="reviewer")
             self.decided["approve"] += 1
         elif task.status in ERRORS:

@@ -91,7 +91,7 @@ def test_settings_read_the_dotenv_file_that_is_named(tmp_path):
 def test_settings_are_typed(read):
     plain = read()
     assert (dt.timedelta(seconds=30), (1, 5, 15, 60), False) == (plain.LEASE, plain.RETRY_MINUTES, plain.DEBUG)
-    assert (Decimal("0.30"), Decimal("2.50")) == plain.TEXT_USD_PER_MILLION
+    assert (Decimal("0.50"), Decimal("3.00")) == plain.TEXT_USD_PER_MILLION
     changed = read(LEASE_SECONDS="5", RETRY_MINUTES="0.1,2", DEBUG="on", GEMINI_TEXT_USD_PER_MILLION="1,2.5")
     assert (dt.timedelta(seconds=5), (0.1, 2.0), True) == (changed.LEASE, changed.RETRY_MINUTES, changed.DEBUG)
     assert (Decimal(1), Decimal("2.5")) == changed.TEXT_USD_PER_MILLION

@@ -19,7 +19,7 @@ from django_q.brokers import get_broker
 from django_q.signing import SignedPackage
 
 from config import rehearsal
-from production import decisions, flow, sweep
+from production import decisions, gates, sweep
 from production.models import LIVE, Job, LedgerEntry, NotionEvent, Task
 from production.stages import ERRORS, REVIEWS, Status
 from sandbox.client import SandboxClient
@@ -196,7 +196,7 @@ def _task() -> Task:
 
 def _is_asked(task: Task) -> bool:
     gate = REVIEWS.get(Status(task.status))
-    return gate is not None and flow.is_gate_open(task, gate)
+    return gate is not None and gates.is_gate_open(task, gate)
 
 
 def _sandbox() -> SandboxClient:

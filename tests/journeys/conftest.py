@@ -18,7 +18,7 @@ from config import supervisor as supervisor_module
 from config.rehearsal import Rehearsal, prepare
 from config.stack import Stack
 from config.supervisor import Supervisor, free_port
-from production import decisions, flow, workspace
+from production import decisions, gates, workspace
 from production.errors import Kind
 from production.models import Take, Task
 from production.stages import ERRORS, REVIEWS, Status
@@ -73,7 +73,7 @@ class Journey:
             if task is None:
                 return False
             gate = REVIEWS.get(Status(task.status))
-            if gate and not until(task) and flow.is_gate_open(task, gate):
+            if gate and not until(task) and gates.is_gate_open(task, gate):
                 decisions.approve(task, by="reviewer", user=self.rehearsal.operator)
             return until(task)
 

@@ -14,9 +14,21 @@ from django.urls import reverse
 from django.utils import timezone
 
 from channels_app import access
-from channels_app.models import Channel, ChannelLimit, Token
+from channels_app.models import Channel, ChannelLimit, CheckResult, Token
 from production import asking, caps
-from production.models import Alert, Cap, LedgerEntry, NotionEvent, StatusChange, Take, Tally, Task
+from production.models import (
+    Alert,
+    Cap,
+    LedgerEntry,
+    NotionBoard,
+    NotionDrift,
+    NotionEvent,
+    SharedFile,
+    StatusChange,
+    Take,
+    Tally,
+    Task,
+)
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
 from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
@@ -33,7 +45,12 @@ def house(name: str) -> Channel:
     task = make_production(Status.UPLOADING, channel=channel, title=f"{name} film")
     make_stage(task, STAGE["upload"])
     film, upload = task.takes.get(kind="film"), task.takes.get(kind="upload")
-    make_take(task, "image", 1, usd="0.03", prompt=f"{name} image")
+    image = make_take(task, "image", 1, usd="0.03", prompt=f"{name} image")
+    board = NotionBoard.objects.first_or_new()
+    SharedFile.objects.create(take=image, place="notion", left_out=f"{name} is too large")
+    NotionDrift.objects.create(board=board, page_id=task.page_id, task=task, kind="differs", title=f"{name} row")
+    NotionDrift.objects.create(board=board, page_id=name, kind="untaken", title=f"{name} row without a task")
+    CheckResult.objects.create(channel=channel, name="disk", level="pass", found=f"{name} disk")
     Token.objects.create(channel=channel, name="KIE_API_KEY", value="secret")
     YouTubeAccount.objects.create(channel=channel, youtube_channel_id=f"{name}-UC", refresh_token="secret")
     Upload.objects.create(take=upload, task=task, film=film, size=film.size, privacy="private")
@@ -118,7 +135,9 @@ def test_pages_show_limited_staff_what_is_theirs(limited: Client, own: Channel) 
 
 def test_foreign_rows_are_not_there(limited: Client, foreign: Channel) -> None:
     rows = list(rows_of(foreign))
-    assert {type(row).__name__ for row in rows} >= {"Task", "Take", "LedgerEntry", "Cap", "Alert", "Upload", "Channel"}
+    assert {type(row).__name__ for row in rows} >= {
+        *("Task", "Take", "LedgerEntry", "Cap", "Alert", "Upload", "Channel", "SharedFile", "NotionDrift"),
+    }
     for row in rows:
         for page in ("change", "history", "delete"):
             assert limited.get(change_of(row, page)).status_code == 404, (row, page)
@@ -130,6 +149,23 @@ def test_foreign_review_is_not_there(limited: Client, foreign: Channel) -> None:
         for url in (review_of(task), reverse("admin:production_task_progress", args=[task.pk])):
             assert limited.get(url).status_code == 404
         assert limited.post(review_of(task), {"verb": "cancel", "seen": ""}).status_code == 404
+
+
+def test_foreign_self_test_is_not_there(limited: Client, own: Channel, foreign: Channel) -> None:
+    for channel, status in ((own, 200), (foreign, 404)):
+        url = reverse("admin:channels_channel_checks", args=[channel.pk])
+        assert limited.get(url, headers={"HX-Request": "true"}).status_code == status
+        assert limited.post(url, headers={"HX-Request": "true"}).status_code == status
+    assert not foreign.checks.filter(asked__isnull=False).exists()
+
+
+def test_board_of_every_channel_takes_no_deed_of_limited_staff(limited: Client) -> None:
+    board = NotionBoard.objects.first_or_new()
+    NotionBoard.objects.update(data_source_id="source", pending_token="pending")
+    for deed in ("confirm_pasted", "compare"):
+        url = reverse(f"admin:production_notionboard_{deed}", args=[board.pk])
+        assert limited.post(url, {"_form_submitted": "on"}).status_code == 404, deed
+    assert NotionBoard.objects.get().active_token is None
 
 
 def test_foreign_media_are_not_there(limited: Client, own: Channel, foreign: Channel) -> None:
@@ -149,7 +185,7 @@ def test_api_is_closed_to_people(limited: Client, foreign: Channel) -> None:
 
 
 def test_what_tells_of_every_channel_is_hidden(limited: Client, foreign: Channel) -> None:
-    for name in ("notionevent", "failedjob"):
+    for name in ("notionevent", "notionboard", "failedjob"):
         assert not limited.get(reverse(f"admin:production_{name}_changelist")).context["cl"].result_count
     assert not limited.get(reverse("admin:auth_user_changelist")).context["cl"].result_count
 
@@ -162,6 +198,12 @@ def test_many_at_once_leaves_foreign_rows_alone(limited: Client, own: Channel, f
     chosen = {"action": "retry_selected", "_selected_action": [task.pk for task in tasks], "confirmed": "1"}
     limited.post(reverse(LIST), chosen)
     assert Task.objects.get(channel=foreign, title="Foreign failure").status == Status.ASSET_ERROR
+
+
+def test_differences_of_foreign_tasks_are_not_settled(limited: Client, own: Channel, foreign: Channel) -> None:
+    chosen = {"action": "push_ours", "_selected_action": [drift.pk for drift in NotionDrift.objects.all()]}
+    limited.post(reverse("admin:production_notiondrift_changelist"), chosen)
+    assert [drift.task.channel for drift in NotionDrift.objects.exclude(side="") if drift.task] == [own]
 
 
 def test_pickers_offer_own_channels_and_want_one(limited: Client, own: Channel, foreign: Channel) -> None:
@@ -232,7 +274,7 @@ def roles() -> dict[str, set[str]]:
     """The groups as the migration makes them on a database where nothing is there yet, permissions included."""
     Group.objects.all().delete()
     Permission.objects.filter(codename__in=["view_task", "change_task"]).delete()
-    importlib.import_module("production.migrations.0025_open_roles").open_roles(apps, None)
+    importlib.import_module("production.migrations.0012_open_roles").open_roles(apps, None)
     return {group.name: {p.codename for p in group.permissions.all()} for group in Group.objects.all()}
 
 
@@ -246,7 +288,7 @@ def test_open_roles_makes_three_groups(roles: dict[str, set[str]]) -> None:
 
 def test_open_roles_leaves_groups_of_operators_alone(roles: dict[str, set[str]]) -> None:
     Group.objects.get(name="Viewer").permissions.clear()
-    importlib.import_module("production.migrations.0025_open_roles").open_roles(apps, None)
+    importlib.import_module("production.migrations.0012_open_roles").open_roles(apps, None)
     assert not Group.objects.get(name="Viewer").permissions.exists()
 
 

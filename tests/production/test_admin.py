@@ -291,6 +291,29 @@ def test_board_offers_to_confirm_only_what_is_pending(operator_client: Client) -
     assert "I have pasted it in Notion" in operator_client.get(url).content.decode()
 
 
+def test_board_shows_a_new_secret_to_who_sets_it_up_until_it_is_typed_in(operator_client: Client) -> None:
+    board = NotionBoard.objects.create(hook_secret="secret-of-automations")
+    url = reverse("admin:production_notionboard_change", args=[board.pk])
+    operator_client.post(
+        reverse("admin:production_notionboard_renew_secret", args=[board.pk]), {"_form_submitted": "on"}
+    )
+    made = NotionBoard.objects.get().hook_next
+    html = operator_client.get(url).content.decode()
+    assert made in html
+    assert "X-Webhook-Secret" in html
+    assert "/webhook/notion" in html
+    assert "secret-of-automations" not in html
+    staff = Client()
+    staff.force_login(make_staff("view_notionboard", "change_notionboard"))
+    assert made not in staff.get(url).content.decode()
+    assert staff.post(reverse("admin:production_notionboard_renew_secret", args=[board.pk])).status_code == 403
+    operator_client.post(
+        reverse("admin:production_notionboard_confirm_typed", args=[board.pk]), {"_form_submitted": "on"}
+    )
+    assert made not in operator_client.get(url).content.decode()
+    assert (NotionBoard.objects.get().hook_secret, NotionBoard.objects.get().hook_next) == (made, None)
+
+
 def test_event_names_its_task_and_no_page_id(operator_client: Client) -> None:
     task = make_task(title="Ice")
     NotionEvent.objects.create(event_id="1", type="page.created", page_id=task.page_id)

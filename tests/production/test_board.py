@@ -1,264 +1,213 @@
-"""The board: what stands where, for whom, how late it is, and what it costs the database."""
+"""The board is made, looked over and mended by command, and knows every channel."""
 
 import datetime as dt
-import re
-from collections.abc import Iterator
+import io
+import uuid
 
 import pytest
-from django.contrib.auth.models import User
-from django.core.cache import cache
-from django.db import connection
-from django.test import Client
-from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.core.management import CommandError, call_command
 from django.utils import timezone
+from pytest_django import Settings
 
-from production import board, caps
-from production.models import Approval, LedgerEntry, StatusChange, Tally, Task, UsualTime
-from production.stages import STAGES, Status
-from tests.factories import make_channel, make_operator, make_production, make_staff, make_take, make_task
-from tests.pages import review_of
+from production import board as boards
+from production import budget, intake, outbox, sweep
+from production.models import NotionBoard, Priority, Provider, Task
+from production.schema import SCHEMA
+from production.stages import Status
+from sandbox.client import SandboxClient
+from tests.factories import fresh, make_channel, make_task
+from tests.rings import rings
 
 pytestmark = pytest.mark.django_db
-BOARD, COLUMNS = "admin:production_task_board", "admin:production_task_columns"
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept() -> None:
-    """What another test had on its board."""
-    cache.clear()
-
-
-def columns(user: User | None = None, **filters: str) -> dict[Status, board.Column]:
-    wanted = board.Wanted.of(user or make_operator(), filters)
-    return {column.status: column for group in board.read(wanted) for column in group.columns}
-
-
-def shown(user: User | None = None, **filters: str) -> set[Task]:
-    return {card.task for column in columns(user, **filters).values() for card in column.cards}
-
-
-def card_of(task: Task) -> board.Card:
-    (card,) = columns()[Status(task.status)].cards
-    return card
-
-
-def aged(task: Task, **age: float) -> Task:
-    """In its status for so long."""
-    Task.objects.filter(pk=task.pk).update(status_since=timezone.now() - dt.timedelta(**age))
-    return task
-
-
-# ---------------------------------------------------------------- what stands where
-
-
-def test_read_has_each_status_once_in_seven_groups() -> None:
-    groups = board.read(board.Wanted(make_operator()))
-    assert [group.stage for group in groups] == list(STAGES)
-    found = [column.status for group in groups for column in group.columns]
-    assert sorted(found) == sorted(Status)
-
-
-def test_read_puts_each_task_into_its_column() -> None:
-    channel = make_channel()
-    tasks = {status: make_task(status, channel=channel) for status in Status}
-    assert {status: [card.task for card in column.cards] for status, column in columns().items()} == {
-        status: [task] for status, task in tasks.items()
-    }
-
-
-def test_read_shows_the_most_urgent_and_says_how_many_more() -> None:
-    channel = make_channel()
-    tasks = [aged(make_task(Status.QUEUED, channel=channel), hours=hour) for hour in range(board.CARDS + 3)]
-    urgent = make_task(Status.QUEUED, channel=channel, priority=1)
-    column = columns()[Status.QUEUED]
-    assert [card.task for card in column.cards] == [urgent, *reversed(tasks[4:])]
-    assert (column.count, column.more) == (board.CARDS + 4, 4)
-
-
-def test_read_forgets_what_was_published_long_ago() -> None:
-    channel = make_channel()
-    newest = aged(make_task(Status.PUBLISHED, channel=channel), days=1)
-    aged(make_task(Status.PUBLISHED, channel=channel), days=8)
-    column = columns()[Status.PUBLISHED]
-    assert ([card.task for card in column.cards], column.count) == ([newest], 1)
-
-
-def test_read_shows_progress_and_cost() -> None:
-    task = make_production(Status.GENERATING_VIDEO, clips=6)
-    for number in range(1, 6):
-        make_take(task, "clip", number)
-    for simulated, usd in ((True, "2.10"), (False, "0.40")):
-        Tally.objects.create(meter="video", key=str(task.pk), since=caps.EVER, simulated=simulated, usd=usd)
-    card = card_of(task)
-    assert (str(card.progress), f"{card.usd:.2f}") == ("clip 5/6", "2.50")
-
-
-@pytest.mark.parametrize(("minutes", "pace"), [(25, "calm"), (31, "late"), (61, "stuck")])
-def test_pace_is_told_by_the_usual_time_of_the_stage(minutes: float, pace: str) -> None:
-    UsualTime.objects.create(stage="video", seconds=1200, sample=9, learned=timezone.now())
-    assert card_of(aged(make_task(Status.GENERATING_VIDEO), minutes=minutes)).pace == pace
-
-
-@pytest.mark.parametrize(("hours", "pace"), [(3, "calm"), (5, "late"), (25, "stuck")])
-@pytest.mark.parametrize("status", [Status.FINAL_REVIEW, Status.VIDEO_ERROR])
-def test_pace_where_a_person_is_asked(status: Status, hours: float, pace: str) -> None:
-    assert card_of(aged(make_task(status), hours=hours)).pace == pace
-
-
-def test_pace_in_line_is_always_calm() -> None:
-    assert card_of(aged(make_task(Status.QUEUED), days=9)).pace == "calm"
-
-
-# ---------------------------------------------------------------- filters
-
-
-def test_filters_by_channel_priority_and_person() -> None:
-    task = make_task(Status.QUEUED, priority=1)
-    StatusChange.objects.filter(task=task).update(by="notion: Rita")
-    other = make_task(Status.ASSETS_READY)
-    assert shown() == {task, other}
-    for filters in ({"channel": str(task.channel_id)}, {"priority": "1"}, {"by": "notion: Rita"}, {"who": "system"}):
-        assert shown(**filters) == {task}, filters
-    assert shown(who="you") == {other}
-    assert shown(by="nobody") == set()
-
-
-def test_filters_ignore_what_makes_no_sense() -> None:
-    task = make_task(Status.QUEUED)
-    assert shown(channel="x", priority="999999999999", who="me") == {task}
-
-
-def test_choices_name_who_has_queued() -> None:
-    task = make_task(Status.QUEUED)
-    by = next(choice for choice in board.choices(board.Wanted(make_operator(), by="tests")) if choice.name == "by")
-    assert (by.options, by.chosen) == ([("tests", "tests")], "tests")
-    assert task.changes.filter(by="tests").exists()
-
-
-def test_more_leads_to_the_same_tasks_in_the_list(operator_client: Client) -> None:
-    channel = make_channel()
-    for _ in range(board.CARDS + 1):
-        make_task(Status.QUEUED, channel=channel, priority=1)
-    make_task(Status.QUEUED, priority=1)
-    html = operator_client.get(reverse(BOARD), {"channel": channel.pk, "priority": 1}).content.decode()
-    (link,) = re.findall(r'class="more" href="([^"]+)"', html)
-    assert operator_client.get(link.replace("&amp;", "&")).context["cl"].result_count == board.CARDS + 1
-
-
-# ---------------------------------------------------------------- what it costs
-
-
-def queries(client: Client, url: str, **headers: str) -> list[str]:
-    with CaptureQueriesContext(connection) as seen:
-        assert client.get(url, headers=headers).status_code in (200, 304)
-    return [query["sql"] for query in seen]
-
-
-@pytest.mark.parametrize("url", [BOARD, COLUMNS, "admin:index", "admin:production_task_reviewers"])
-def test_pages_take_the_same_number_of_queries_for_any_number_of_tasks(operator_client: Client, url: str) -> None:
-    def add_some() -> None:
-        for status in (Status.GENERATING_ASSETS, Status.ASSETS_READY, Status.ASSET_ERROR, Status.PUBLISHED):
-            make_take(make_task(status), "plan", state="waiting")
-
-    add_some()
-    few = len(queries(operator_client, reverse(url)))
-    for _ in range(4):
-        add_some()
-    assert len(queries(operator_client, reverse(url))) == few
-
-
-def test_unchanged_board_is_a_304_for_one_query(operator_client: Client) -> None:
-    make_task(Status.QUEUED)
-    url = reverse(COLUMNS)
-    etag = operator_client.get(url)["ETag"]
-    found = queries(operator_client, url, if_none_match=etag)
-    assert [sql for sql in found if "django_session" not in sql and "auth_user" not in sql] == [board.NEWEST]
-    reply = operator_client.get(url, headers={"If-None-Match": etag})
-    assert (reply.status_code, reply.content, reply["ETag"]) == (304, b"", etag)
-
-
-def test_board_that_somebody_else_has_open_is_not_read_again(client: Client) -> None:
-    make_task(Status.QUEUED)
-    for _ in range(2):
-        client.force_login(make_operator())
-        found = queries(client, reverse(COLUMNS))
-    assert not [sql for sql in found if "production_task" in sql]
-
-
-def happenings() -> Iterator[Task]:
-    """A task before each thing that a board has to show."""
-    task = make_task(Status.QUEUED)
-    yield task
-    make_task(Status.QUEUED, channel=task.channel)
-    yield task
-    take = make_take(task, "plan", state="waiting")
-    yield task
-    LedgerEntry.objects.create(take=take, attempt=1, channel=task.channel, lane_id="planning", intended_usd=1)
-    yield task
-    make_take(task, "image", 1)
-
-
-def test_version_changes_with_whatever_happens() -> None:
-    wanted = board.Wanted(make_operator())
-    versions = [board.version(wanted) for _ in happenings()]
-    assert len(set(versions)) == len(versions) - 1  # a take that waits shows nothing yet
-
-
-def test_version_is_of_what_one_sees() -> None:
-    operator = make_operator()
-    assert board.version(board.Wanted(operator)) != board.version(board.Wanted(operator, who="you"))
-
-
-def fill_with_copies(task: Task, number: int) -> None:
-    """Very many tasks, nearly all of them published; no trigger and no walk of each."""
-    own = {
-        "page_id": "gen_random_uuid()",
-        "status": "CASE WHEN n %% 30 = 0 THEN (ARRAY['queued', 'generating_video', 'final_review'])[1 + n / 30 %% 3] "
-        "ELSE 'published' END",
-        "status_since": "now() - n * interval '10 minutes'",
-    }
-    names = [field.column for field in Task._meta.concrete_fields if field.column != "id"]
-    values = ", ".join(own.get(name, name) for name in names)
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute(
-            f"INSERT INTO production_task ({', '.join(names)}) "
-            f"SELECT {values} FROM production_task, generate_series(1, %s) AS n WHERE id = %s",
-            [number, task.pk],
-        )
-        cursor.execute("ANALYZE production_task")
-
-
-@pytest.mark.parametrize("filters", [{}, {"who": "you"}, {"by": "tests"}, {"channel": "own"}, {"priority": "1"}])
-def test_cards_are_found_by_indexes_alone(filters: dict[str, str]) -> None:
-    task = make_task(Status.QUEUED)
-    fill_with_copies(task, 30_000)
-    said = {name: str(task.channel_id) if value == "own" else value for name, value in filters.items()}
-    tasks = board._tasks(board.Wanted.of(make_operator(), said))
-    for status in (Status.QUEUED, Status.GENERATING_VIDEO, Status.FINAL_REVIEW, Status.PUBLISHED):
-        plan = board._first(tasks, status).explain()
-        assert "Seq Scan on production_task" not in plan, plan
-
-
-def test_version_reads_the_ends_of_indexes() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {board.NEWEST}")
-        plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert plan.count("Limit") == plan.count("Index Only Scan Backward") == 4, plan
-
-
-# ---------------------------------------------------------------- who may
-
-
-def test_board_wants_the_permission_to_view_tasks(client: Client) -> None:
-    client.force_login(make_staff())
-    for name in (BOARD, COLUMNS, "admin:production_task_reviewers"):
-        assert client.get(reverse(name)).status_code == 403
-
-
-def test_board_links_each_card_to_its_review(operator_client: Client) -> None:
-    task = make_task(Status.ASSETS_READY)
-    assert f'href="{review_of(task)}"' in operator_client.get(reverse(BOARD)).content.decode()
-    assert not Approval.objects.exists()
+PARENT = str(uuid.uuid4())
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("notion_board", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def faults(*arguments: str) -> str:
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="not as it should be"):
+        call_command("notion_board", *arguments, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def board(vendors: SandboxClient) -> NotionBoard:
+    """Made by the command, for two channels."""
+    make_channel(name="Sea Stories")
+    make_channel(name="Night Train")
+    run("create", "--parent", PARENT)
+    return NotionBoard.objects.get()
+
+
+def names(column: dict) -> list[str]:
+    return [option["name"] for option in column[column["type"]]["options"]]
+
+
+# ---------------------------------------------------------------- made
+
+
+def test_create_makes_every_column(board: NotionBoard, vendors: SandboxClient):
+    columns = vendors.database(board.data_source_id)
+    assert {name: column["type"] for name, column in columns.items()} == {each.name: each.kind for each in SCHEMA}
+    assert names(columns["Status"]) == list(Status.labels)
+    assert names(columns["Priority"]) == list(Priority.labels)
+    assert names(columns["Channel"]) == ["Night Train", "Sea Stories"]
+    colours = {option["name"]: option["color"] for option in columns["Status"]["select"]["options"]}
+    looked_up = ("Draft", "Generating Video", "Video Ready", "Video Approved", "Video Error", "Published")
+    assert [colours[name] for name in looked_up] == ["gray", "blue", "yellow", "green", "red", "green"]
+    assert run("check") == "The board is as it should be.\n"
+
+
+def test_create_takes_a_page_by_its_address(vendors: SandboxClient):
+    run("create", "--parent", f"https://www.notion.so/Our-Studio-{uuid.uuid4().hex}?pvs=4", "--name", "Films")
+    assert NotionBoard.objects.get().name == "Films"
+    with pytest.raises(CommandError, match="no id of a Notion page"):
+        run("create", "--parent", "studio")
+
+
+def test_create_once_only(board: NotionBoard, vendors: SandboxClient):
+    before = len(vendors.calls("notion", "databases.create"))
+    with pytest.raises(CommandError, match="There is a board already"):
+        run("create", "--parent", PARENT)
+    assert len(vendors.calls("notion", "databases.create")) == before
+
+
+def test_create_behind_an_error_is_taken_over(vendors: SandboxClient):
+    body = {"object": "error", "status": 503, "code": "service_unavailable", "message": "Try again"}
+    body["additional_data"] = {"committed_resource_id": "$ref"}
+    vendors.plan_fault("notion", "status_after", "databases.create", status=503, body=body)
+    before = len(vendors.calls("notion", "databases.create"))
+    run("create", "--parent", PARENT)
+    assert len(vendors.calls("notion", "databases.create")) == before + 1
+    assert run("check") == "The board is as it should be.\n"
+
+
+def test_a_row_of_a_made_board_can_be_queued_and_told(board: NotionBoard, vendors: SandboxClient):
+    row = {"Title": "Bees", "Topic": "Swarms", "Channel": "Sea Stories", "Status": "Queued", "Priority": "High"}
+    page = vendors.create_page(board.data_source_id, row)["id"]
+    intake.queue(intake.notion.fetch(page))
+    task = Task.objects.get()
+    outbox.tell(task.pk)
+    assert vendors.page(page)["properties"]["Status"] == "Queued"
+    assert task.priority == Priority.HIGH
+
+
+# ---------------------------------------------------------------- looked over and mended
+
+
+def test_check_and_repair_of_a_board_made_by_hand(vendors: SandboxClient):
+    make_channel(name="Sea Stories")
+    some = {"Name": {"title": {}}, "Topic": {"number": {}}, "Status": {"select": {"options": [{"name": "Queued"}]}}}
+    database, source = vendors.create_database("Ours", some | {"Channel": {"select": {"options": [{"name": "Old"}]}}})
+    said = faults("check", "--database", database)
+    assert "“Title” is called “Name”: we find columns by their names. (repair mends it)" in said
+    assert "“Retry” (text) is missing. (repair mends it)" in said
+    assert "“Topic” is of the kind number, not text: change it in Notion, by hand.\n" in said
+    assert "“Status” lacks the options Draft, Claimed, " in said
+    assert "“Channel” has options that no channel here is called: Old.\n" in said
+    page = vendors.create_page(source, {"Name": "Bees", "Status": "Queued"})["id"]
+    left = faults("repair")
+    assert left.splitlines() == [
+        "“Channel” has options that no channel here is called: Old.",
+        "“Topic” is of the kind number, not text: change it in Notion, by hand.",
+    ]
+    columns = vendors.database(source)
+    assert set(names(columns["Status"])) == set(Status.labels)
+    assert names(columns["Channel"]) == ["Old", "Sea Stories"], "no option goes: rows may have it"
+    assert vendors.page(page)["properties"]["Title"] == "Bees"
+    vendors.edit_database(source, {"Topic": {"rich_text": {}}})
+    assert run("repair").endswith("The board is as it should be.\n")
+
+
+def test_check_of_a_status_of_notions_own_kind(vendors: SandboxClient):
+    columns = {each.name: each.config(["Sea Stories"]) for each in SCHEMA}
+    columns["Status"] = {"status": {"options": [{"name": label} for label in Status.labels[:-2]]}}
+    database, source = vendors.create_database("Ours", columns)
+    said = faults("check", "--database", database)
+    assert "only a person can add: Audio Error, Upload Error." in said
+    assert "repair mends it" not in said
+    before = len(vendors.calls("notion", "data_sources.update"))
+    assert faults("repair") == said
+    assert len(vendors.calls("notion", "data_sources.update")) == before, "nothing it could do"
+    page = vendors.create_page(source, {"Title": "Bees"})["id"]
+    outbox.tell(make_task(Status.QUEUED, page_id=page, channel=make_channel(name="Sea Stories")).pk)
+    assert vendors.page(page)["properties"]["Status"] == "Queued"
+    options = [{"name": label} for label in Status.labels]
+    vendors.edit_database(source, {"Status": {"status": {"options": options}}})
+    assert run("check").endswith("The board is as it should be.\n")
+
+
+def test_a_renamed_column_is_recognised_and_gets_its_name_back(board: NotionBoard, vendors: SandboxClient):
+    source = board.data_source_id
+    page = vendors.create_page(source, {"Title": "Bees", "Topic": "Swarms"})["id"]
+    vendors.edit_database(source, {"Topic": {"name": "Subject"}, "Channel": {"name": "Programme"}})
+    make_channel(name="Third Rail")
+    said = faults("check")
+    assert "“Topic” is called “Subject”" in said
+    assert "missing" not in said
+    assert run("repair").endswith("The board is as it should be.\n")
+    assert vendors.page(page)["properties"]["Topic"] == "Swarms"
+    assert "Third Rail" in names(vendors.database(source)["Channel"])
+
+
+def test_check_names_a_channel_that_no_row_can_choose(board: NotionBoard):
+    make_channel(name="Sun, Moon")
+    assert "No row can choose the channel “Sun, Moon”" in faults("check")
+
+
+def test_check_without_a_board_says_what_to_do(vendors: SandboxClient):
+    with pytest.raises(CommandError, match="There is no board yet: make one, or name a database"):
+        run("check")
+
+
+def test_check_of_a_database_that_is_not_shared(vendors: SandboxClient):
+    with pytest.raises(CommandError, match="not shared with the integration"):
+        run("check", "--database", str(uuid.uuid4()))
+
+
+# ---------------------------------------------------------------- its channels
+
+
+def told(board: NotionBoard, vendors: SandboxClient) -> list[str]:
+    boards.tell_channels(board.pk)
+    return names(vendors.database(board.data_source_id)["Channel"])
+
+
+def test_a_new_channel_becomes_an_option_by_itself(board: NotionBoard, vendors: SandboxClient, do):
+    assert boards.due() == []
+    make_channel(name="Third Rail")
+    do(sweep.tick)
+    assert ("production.jobs.tell_board", (board.pk,)) in set(rings())
+    assert told(board, vendors) == ["Night Train", "Sea Stories", "Third Rail"]
+    assert boards.due() == []
+    before = len(vendors.calls("notion", "data_sources.update"))
+    told(board, vendors)
+    assert len(vendors.calls("notion", "data_sources.update")) == before, "once"
+
+
+def test_a_new_channel_is_told_again_when_notion_was_away(
+    board: NotionBoard, vendors: SandboxClient, settings: Settings, dead_address: str
+):
+    make_channel(name="Third Rail")
+    there = settings.ADDRESSES
+    settings.ADDRESSES = there | {"NOTION_BASE_URL": dead_address}
+    boards.tell_channels(board.pk)
+    settings.ADDRESSES = there
+    assert boards.due() == []
+    assert fresh(board).tell_at - timezone.now() > dt.timedelta(seconds=50)
+    NotionBoard.objects.update(tell_at=timezone.now())
+    assert "Third Rail" in told(board, vendors)
+    assert fresh(board).tell_tries == 0
+
+
+def test_a_new_channel_waits_for_the_budget(board: NotionBoard, vendors: SandboxClient):
+    make_channel(name="Third Rail")
+    Provider.objects.filter(pk=budget.NOTION).update(paused=True)
+    assert "Third Rail" not in told(board, vendors)
+    assert fresh(board).tell_tries == 0
+    assert boards.due() == []

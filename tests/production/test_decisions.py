@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from production import decisions, dispatch, flow, lifecycle, recipes, takes, workspace
+from production import decisions, dispatch, gates, lifecycle, recipes, takes, workspace
 from production.decisions import DecisionError
 from production.errors import IllegalMoveError
 from production.models import Approval, Take, Task
@@ -78,9 +78,9 @@ def test_approve_where_nothing_waits():
 def test_approval_is_void_when_the_content_changes():
     task = at_gate(STAGE["composites"])
     decisions.approve(task, by="ada")
-    assert not flow.is_gate_open(task, STAGE["composites"])
+    assert not gates.is_gate_open(task, STAGE["composites"])
     make_take(task, "composite", 1)
-    assert flow.is_gate_open(task, STAGE["composites"])
+    assert gates.is_gate_open(task, STAGE["composites"])
     assert decisions.approve(task, by="bob") == "Composites approved"
 
 
@@ -119,7 +119,7 @@ def test_reject_takes_a_yes_back(do):
     decisions.reject(task, by="bob", reason="the hand")
     do(decisions.retry, task, by="bob")
     assert status(task) == Status.COMPOSITES_READY
-    assert flow.is_gate_open(task, STAGE["composites"])
+    assert gates.is_gate_open(task, STAGE["composites"])
 
 
 def test_reject_where_nothing_waits():

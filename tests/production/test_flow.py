@@ -257,6 +257,7 @@ def test_settle_shows_the_take_at_its_place_in_the_workspace():
     assert place.resolve() == workspace.file_of(take).resolve()
     assert take.sha256
     assert take.size == len(b"whole")
+    assert fresh(task).show_at > timezone.now(), "Notion will hear how far it is"
 
 
 def test_settle_late_leaves_the_booking_to_its_holder():

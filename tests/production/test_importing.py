@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from channels_app.models import Channel
-from production import decisions, documents, flow, importing, lifecycle, notion, recipes, workspace
+from production import decisions, documents, flow, gates, importing, lifecycle, notion, recipes, workspace
 from production.documents.pictures import KINDS
 from production.models import Asset, LedgerEntry, NotionBoard, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, STEPS, Status, Verb
@@ -118,7 +118,7 @@ def test_import_at_a_stage_approves_what_comes_before(folder: Path):
         ("assets", "olga"),
         ("composites", "olga"),
     ]
-    assert not any(flow.is_gate_open(task, STAGE[name]) for name in ("assets", "composites"))
+    assert not any(gates.is_gate_open(task, STAGE[name]) for name in ("assets", "composites"))
 
 
 def test_import_keeps_a_clip_whose_picture_is_lost(folder: Path):
@@ -149,6 +149,18 @@ def test_import_without_page_adds_a_row(folder: Path, vendors: SandboxClient):
     (row,) = vendors.pages(board.data_source_id)
     assert row["id"] == task.page_id
     assert [row["properties"][name] for name in ("Title", "Channel", "Status")] == [task.title, channel.name, "Draft"]
+
+
+def test_import_that_was_broken_off_adds_no_second_row(folder: Path, vendors: SandboxClient):
+    put(folder, "assets/environments/frozen_lake.png")
+    channel, plan = make_channel(), documents.read(HALFMADE).plan
+    board = NotionBoard.objects.create(data_source_id=make_board(vendors, channel.name)).data_source_id
+    words = {"title": plan["title"], "topic": plan["story"], "status": "Draft"}
+    row = notion.create(board, channel=channel.name, **words)
+    vendors.create_page(board, {"Title": plan["title"], "Channel": channel.name})  # a person's own
+    task = imported(folder, channel=channel, page="")
+    assert task.page_id == row
+    assert len(vendors.pages(board)) == 2
 
 
 def test_import_for_a_row_takes_its_words(folder: Path, vendors: SandboxClient):
@@ -237,7 +249,7 @@ def test_begin_at_upload_passes_every_gate():
     done.refresh_from_db()
     assert done.status == Status.APPROVED
     assert done.changes.filter(verb=Verb.PRESENT, by="olga").exists()
-    assert not flow.is_gate_open(done, REVIEWS[Status.FINAL_REVIEW])
+    assert not gates.is_gate_open(done, REVIEWS[Status.FINAL_REVIEW])
 
 
 # ---------------------------------------------------------------- round trip

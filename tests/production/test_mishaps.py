@@ -15,9 +15,9 @@ from production import (
     decisions,
     dispatch,
     flow,
-    intake,
     jobs,
     lifecycle,
+    reception,
     recipes,
     review,
     runner,
@@ -291,9 +291,9 @@ def test_paused_lane_still_collects_what_is_paid_for():
 
 
 def test_event_of_a_person_beside_our_own_is_read():
-    assert intake._author([{"type": "bot"}, {"type": "person"}]) == "person"
-    assert intake._author([{"type": "bot"}]) == "bot"
-    assert intake._author("junk") == ""
+    assert reception._author([{"type": "bot"}, {"type": "person"}]) == "person"
+    assert reception._author([{"type": "bot"}]) == "bot"
+    assert reception._author("junk") == ""
 
 
 def test_reason_with_a_nul_is_stored_without_it(client):

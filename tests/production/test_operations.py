@@ -99,11 +99,11 @@ def test_tick_rings_for_orphans_and_renders(tick):
 
 def test_tick_starts_waiting_tasks_and_rings_for_rows(tick):
     task = make_task(Status.QUEUED)
-    event = NotionEvent.objects.create(event_id="e", type="x")
+    NotionEvent.objects.create(event_id="e", type="x")
     alert = Alert.objects.create(cause="x", message="x")
     delivery = Delivery.objects.create(alert=alert, transport="slack", text="x")
     assert tick() >= {
-        ("production.jobs.take_in", (event.pk,)),
+        ("production.jobs.take_in", ()),
         ("production.jobs.tell", (task.pk,)),
         ("production.jobs.deliver", (delivery.pk,)),
         ("production.jobs.work", ("planning",)),

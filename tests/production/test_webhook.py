@@ -12,14 +12,14 @@ import requests
 from django.test import Client
 from django.utils import timezone
 
-from production import dispatch, intake, takes
+from production import dispatch, jobs, reception, takes
 from production.errors import Kind, Trouble
-from production.models import NotionBoard, NotionEvent, Take
+from production.models import NotionBoard, NotionEvent, Take, Task
 from production.stages import Status
 from sandbox.kie import WEBHOOK_KEY
-from tests.factories import make_take, make_task
+from tests.factories import make_channel, make_take, make_task
 from tests.rings import rings
-from tests.sandboxes import KEY
+from tests.sandboxes import KEY, make_board
 from tests.vendor import listening
 from tests.waiting import eventually
 
@@ -31,7 +31,7 @@ URL = "/webhook/notion"
 @pytest.fixture(autouse=True)
 def _no_secret_is_remembered() -> None:
     """A process remembers it for two seconds; the tests before this one had another board."""
-    intake._secret.cache_clear()
+    reception._secrets.cache_clear()
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_notion_stores_before_it_answers(board, do):
     assert (answer.status_code, answer.json()) == (202, {"result": "stored"})
     found = NotionEvent.objects.get()
     assert (found.event_id, found.page_id, found.author, found.state) == ("e-1", "page-1", "person", "pending")
-    assert [args for _, args in rings()] == [(found.pk,)]
+    assert rings() == [(reception.JOB, ())]
     assert str(found) == "page.properties_updated page-1"
 
 
@@ -83,7 +83,7 @@ def test_notion_event_costs_few_queries_also_in_a_burst(board, django_assert_max
 
 
 def test_notion_reads_the_secret_once_for_a_burst(board, monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr(intake, "_period", lambda: 1)
+    monkeypatch.setattr(reception, "_period", lambda: 1)
     assert post(event()).status_code == 202
     with django_assert_num_queries(4):  # the event, its ring, and a savepoint around both
         assert post(event()).status_code == 202
@@ -125,11 +125,11 @@ def test_notion_without_an_active_secret_trusts_nobody():
 
 def test_notion_new_secret_counts_at_once_and_the_old_one_for_one_period_at_most(board, monkeypatch):
     """Two web processes: this one trusted the old secret a moment ago, the new one was stored by the other."""
-    monkeypatch.setattr(intake, "_period", lambda: 1)
+    monkeypatch.setattr(reception, "_period", lambda: 1)
     body = json.dumps(event()).encode()
     assert post(body).status_code == 202
     NotionBoard.objects.update(active_token="the-next-secret")
-    monkeypatch.setattr(intake, "_period", lambda: 2)
+    monkeypatch.setattr(reception, "_period", lambda: 2)
     assert post(body).status_code == 401
     NotionBoard.objects.update(active_token="the-third-secret")
     another = json.dumps(event()).encode()
@@ -166,7 +166,7 @@ def test_handshake_waits_for_the_operator():
     board = NotionBoard.objects.get()
     assert (board.pending_token, board.active_token) == (SECRET, None)
     assert post(event()).status_code == 401
-    intake.confirm(board, by="ada")
+    reception.confirm(board, by="ada")
     assert post(event()).status_code == 202
     board.refresh_from_db()
     assert (board.active_token, board.pending_token, board.activated_by) == (SECRET, None, "ada")
@@ -186,7 +186,153 @@ def test_handshake_with_nonsense(token):
 
 def test_confirm_without_a_handshake(board):
     with pytest.raises(Trouble, match="No handshake has come in yet"):
-        intake.confirm(board, by="ada")
+        reception.confirm(board, by="ada")
+
+
+# ---------------------------------------------------------------- automations
+
+
+@pytest.fixture
+def hook() -> NotionBoard:
+    return NotionBoard.objects.create(hook_secret="typed-in-secret")
+
+
+PAGE = "303d878a-ef87-4f66-9914-3c625197ebc8"
+
+
+def automated(**words: object) -> dict[str, object]:
+    source = {"type": "automation", "automation_id": "a", "action_id": "b", "event_id": "e-1", "attempt": 1}
+    data = {"object": "page", "id": PAGE, "properties": {"Status": {"type": "select", "select": {"name": "Queued"}}}}
+    return {"source": source, "data": data} | words
+
+
+def shown(secret: str = "typed-in-secret") -> dict[str, str]:
+    return {reception.HEADER: secret}
+
+
+def test_notion_stores_what_an_automation_tells(hook, do):
+    answer = do(post, automated(), shown())
+    assert (answer.status_code, answer.json()) == (202, {"result": "stored"})
+    found = NotionEvent.objects.get()
+    assert (found.type, found.page_id, found.state) == ("automation", PAGE, "pending")
+    assert rings() == [(reception.JOB, ())]
+
+
+def test_notion_automation_is_known_by_its_call_and_attempt(hook):
+    again = {"type": "automation", "event_id": "e-1", "attempt": 2}
+    assert [post(automated(), shown()).status_code for _ in range(2)] == [202, 200]
+    assert post(automated(source=again), shown()).status_code == 202
+    assert [post(automated(source=None), shown()).status_code for _ in range(2)] == [202, 202]
+    assert NotionEvent.objects.count() == 4
+
+
+@pytest.mark.parametrize("headers", [shown("wrong"), shown(""), shown("türkis"), {}])
+def test_notion_automation_without_the_secret(hook, headers):
+    assert post(automated(), headers).status_code == 401
+    assert post(b"{", headers).status_code in (400, 401)
+    assert not NotionEvent.objects.exists()
+
+
+def test_notion_automation_where_there_is_no_secret(board):
+    assert post(automated(), shown("")).status_code == 401
+    assert post(automated(), shown("None")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"[" * 100_000, "not JSON"),
+        (b" " * 1_048_577, "over 1 MB"),
+        (b'{"data": []}', "data.id is not a page's"),
+        (b'{"data": {"id": 5}}', "data.id is not a page's"),
+        (b'{"data": {"id": "../users/me"}}', "data.id is not a page's"),
+        (b'{"data": {"object": "database", "id": "303d878aef874f6699143c625197ebc8"}}', "data.id is not a page's"),
+    ],
+)
+def test_notion_automation_with_the_secret_is_never_an_error(hook, body, reason):
+    answer = post(body, shown())
+    assert (answer.status_code, answer.json()) == (200, {"result": "ignored"})
+    found = NotionEvent.objects.get()
+    assert (found.state, found.outcome) == ("ignored", f"{reason}: nothing to read")
+
+
+@pytest.mark.parametrize("source", [{"event_id": "x" * 500, "attempt": "y" * 500}, {"event_id": {"a": 1}}, ["x"], "x"])
+def test_notion_automation_of_odd_shapes(hook, source):
+    data = {"id": PAGE.replace("-", "")}
+    assert post(automated(source=source, data=data), shown()).status_code == 202
+    assert NotionEvent.objects.get().page_id == PAGE
+
+
+def test_notion_over_a_megabyte_without_the_secret(hook):
+    assert post(b" " * 1_048_577, {}).status_code == 413
+    assert post(b" " * 1_048_577, shown("wrong")).status_code == 401
+
+
+def test_renew_secret_lets_both_in_until_the_new_one_is_adopted(hook):
+    reception.renew_secret(hook, by="ada")
+    new = NotionBoard.objects.get().hook_next
+    assert len(new) > 30
+    assert [post(automated(source=None), shown(one)).status_code for one in ("typed-in-secret", new)] == [202, 202]
+    reception.adopt_secret(hook, by="ada")
+    reception._secrets.cache_clear()
+    assert [post(automated(source=None), shown(one)).status_code for one in ("typed-in-secret", new)] == [401, 202]
+    with pytest.raises(Trouble, match="no new secret"):
+        reception.adopt_secret(hook, by="ada")
+
+
+def forwarded(posted: list, *, reverse: bool = False) -> list[int]:
+    """What the sandbox has posted to a listener, posted to us as it came, the last first if `reverse`."""
+    posted, names = list(posted), ("x-notion-signature", reception.HEADER.lower())
+    answers = []
+    for call in reversed(posted) if reverse else posted:
+        headers = {name: call.headers[name] for name in names if name in call.headers}
+        answers.append(Client().post(URL, call.body, content_type="application/json", headers=headers).status_code)
+    return answers
+
+
+def test_notion_both_kinds_at_once_doubled_lost_and_reordered_start_each_row_once(hook, vendors):
+    """From the sandbox's own webhooks to tasks: what one kind loses the other brings, and our own writes come back."""
+    make_channel(name="Sea Stories")
+    source = make_board(vendors, "Sea Stories")
+    vendors.plan_fault("notion", "duplicate", "webhook", times=2)
+    vendors.plan_fault("notion", "drop", "automation")
+    with listening() as listener:
+        token, _ = vendors.subscribe(f"{listener.url}/signed")
+        vendors.verify(token)
+        vendors.automate(f"{listener.url}/hook", shown())
+        NotionBoard.objects.update(active_token=token)
+        facts = {"Channel": "Sea Stories", "Topic": "Bees", "Status": "Queued"}
+        pages = [vendors.create_page(source, facts | {"Title": f"Bee {number}"})["id"] for number in range(6)]
+        eventually(lambda: len(listener.calls) >= 1 + 8 + 5)
+        assert set(forwarded(listener.calls[1:], reverse=True)) == {202, 200}
+        jobs.take_in()
+        before = len(listener.calls)
+        for task in Task.objects.all():
+            jobs.tell(task.pk)
+        eventually(lambda: len(listener.calls) >= before + 12)
+        forwarded(listener.calls[before:])
+        jobs.take_in()
+    vendors.unsubscribe()
+    assert not [kept for kept in vendors.automations() if kept["paused"]]
+    vendors.stop_automations()
+    assert sorted(Task.objects.values_list("page_id", flat=True)) == sorted(pages)
+    assert set(Task.objects.values_list("status", flat=True)) == {Status.QUEUED}
+    assert not NotionEvent.objects.filter(state="pending").exists()
+
+
+def test_notion_an_automation_that_is_refused_is_paused(vendors):
+    """Why the secret's answer is always a 2xx."""
+    source = make_board(vendors, "Sea Stories")
+    with listening(401) as listener:
+        vendors.automate(listener.url, shown("old"))
+        for _ in range(2):
+            vendors.create_page(source, {"Title": "Bees"})
+            eventually(lambda: vendors.automations()[0]["paused"])
+    assert len(listener.calls) == 1
+    vendors.stop_automations()
 
 
 # ---------------------------------------------------------------- a provider calls back

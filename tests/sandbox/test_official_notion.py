@@ -97,6 +97,57 @@ def test_file_upload_in_parts(notion):
     assert begun["id"] in [each["id"] for each in uploaded]
 
 
+def test_file_upload_in_a_free_workspace(notion, control):
+    def limit():
+        return notion.users.me()["bot"]["workspace_limits"]["max_file_upload_size_in_bytes"]
+
+    assert limit() > 20 * MEGABYTE
+    control.set_notion_plan(paid=False)
+    try:
+        assert limit() == 5 * MEGABYTE
+        with pytest.raises(APIResponseError, match="not available for this workspace's plan"):
+            notion.file_uploads.create(mode="multi_part", filename="f.mp4", content_type="video/mp4", number_of_parts=2)
+        begun = notion.file_uploads.create(filename="f.mp4", content_type="video/mp4")
+        with pytest.raises(APIResponseError, match="0 to 5242880 are allowed"):
+            notion.file_uploads.send(begun["id"], file=io.BytesIO(b"x" * (5 * MEGABYTE + 1)))
+    finally:
+        control.set_notion_plan(paid=True)
+
+
+def test_columns_are_renamed_by_id_and_keep_their_values(notion, board):
+    page = notion.pages.create(**row(board, Topic={"rich_text": [{"text": {"content": "Swarms"}}]}))
+    key = notion.data_sources.retrieve(board)["properties"]["Topic"]["id"]
+    columns = notion.data_sources.update(board, properties={key: {"name": "Subject"}})["properties"]
+    assert (columns["Subject"]["id"], "Topic" in columns) == (key, False)
+    found = notion.pages.retrieve(page["id"])["properties"]["Subject"]
+    assert found["rich_text"][0]["plain_text"] == "Swarms"
+    with pytest.raises(APIResponseError, match="A property named Title exists already"):
+        notion.data_sources.update(board, properties={key: {"name": "Title"}})
+
+
+def test_options_are_a_whole_list_and_keep_their_colours(notion, board):
+    there = notion.data_sources.retrieve(board)["properties"]["Priority"]["select"]["options"]
+    kept, other = there[0], next(colour for colour in ("red", "blue") if colour != there[0]["color"])
+    with pytest.raises(APIResponseError, match="Cannot update color of select"):
+        notion.data_sources.update(
+            board, properties={"Priority": {"select": {"options": [{"name": kept["name"], "color": other}]}}}
+        )
+    wanted = {"select": {"options": [{"id": kept["id"]}, {"name": "Now", "color": "red"}]}}
+    changed = notion.data_sources.update(board, properties={"Priority": wanted})["properties"]["Priority"]["select"]
+    assert changed["options"][0] == kept
+    assert [(each["name"], each["color"]) for each in changed["options"][1:]] == [("Now", "red")]
+
+
+def test_page_in_the_trash_takes_no_edit_until_it_is_restored(notion, board):
+    page = notion.pages.create(**row(board))["id"]
+    notion.pages.update(page, in_trash=True)
+    title = {"Title": {"title": [{"text": {"content": "Ants"}}]}}
+    with pytest.raises(APIResponseError, match="unarchive the block"):
+        notion.pages.update(page, properties=title)
+    notion.pages.update(page, in_trash=False)
+    assert notion.pages.update(page, properties=title)["in_trash"] is False
+
+
 def test_file_upload_unknown(notion):
     with pytest.raises(APIResponseError) as caught:
         notion.file_uploads.retrieve("11111111-1111-4111-8111-111111111111")

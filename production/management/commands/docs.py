@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, get_commands, load_command_class
 
+from production.schema import KINDS, SCHEMA, Property
 from production.stages import ERRORS, HOLDING, PIECES, REVIEWS, STAGES, Stage, Status, Verb, moves, stage_of
 
 NOTICE = "<!-- Written by `make docs`; change {source} instead. -->"
@@ -21,7 +22,7 @@ TARGET = re.compile(r"^([a-z]+):.*?## (.*)$", re.MULTILINE)
 
 
 class Command(BaseCommand):
-    help = "Writes docs/pipeline.md, docs/settings.md and docs/commands.md; --check only says which are out of date."
+    help = "Writes the reference pages of docs/ that are computed; --check only says which are out of date."
     requires_system_checks: list[str] = []  # pages can be written where keys and scripts are missing
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -139,6 +140,33 @@ def _leads(verb: Verb, by_stage: dict[str, Status]) -> str:
     return f"`{verb}` " + ", ".join(f"[{name}] → {status.label}" for name, status in by_stage.items())
 
 
+# ---------------------------------------------------------------- docs/notion-board.md
+
+
+def notion_board() -> str:
+    return _page(
+        "The Notion board",
+        "`production/schema.py`",
+        "The columns of the Notion database. `manage.py notion_board` makes, checks and mends it.\n"
+        "Columns are found by these names; one that was renamed is recognised and gets its name back.\n"
+        "Columns of yours beside them are left alone.",
+        ("Columns", _table("column | kind | filled by | what it says", map(_column, SCHEMA))),
+        ("Options and their colours", _table("column | options", map(_options, filter(_has_options, SCHEMA)))),
+    )
+
+
+def _column(column: Property) -> list[str]:
+    return [column.name, KINDS[column.kind], {"both": "creator and system"}.get(column.who, column.who), column.says]
+
+
+def _has_options(column: Property) -> bool:
+    return bool(column.options)
+
+
+def _options(column: Property) -> list[str]:
+    return [column.name, ", ".join(f"{name} ({colour})" for name, colour in column.options)]
+
+
 # ---------------------------------------------------------------- docs/settings.md
 
 
@@ -225,4 +253,9 @@ def _table(head: str, rows: Iterable[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-PAGES: dict[str, Callable[[], str]] = {"pipeline.md": pipeline, "settings.md": settings_page, "commands.md": commands}
+PAGES: dict[str, Callable[[], str]] = {
+    "pipeline.md": pipeline,
+    "notion-board.md": notion_board,
+    "settings.md": settings_page,
+    "commands.md": commands,
+}

@@ -6,9 +6,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0010_limit_staff_to_channels'),
+        ('channels', '0009_limit_staff_to_channels'),
         ('django_q', '0019_alter_task_options_alter_ormq_key_alter_ormq_lock_and_more'),
-        ('production', '0007_look_over_plans'),
+        ('production', '0010_share_a_budget_and_files'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0004_compare_sister_channels'),
+        ('channels', '0008_keep_what_selftests_find'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

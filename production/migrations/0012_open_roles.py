@@ -7,10 +7,11 @@ Django finds them. Groups that operators have already are left as they are.
 from django.db import migrations
 
 LOOK = {
-    "channels": ["view_channel"],
+    "channels": ["view_channel", "view_checkresult"],
     "production": [
         f"view_{name}"
-        for name in ("task", "take", "statuschange", "alert", "ledgerentry", "cap", "provider", "heartbeat")
+        for name in ("task", "take", "statuschange", "alert", "ledgerentry", "cap", "provider", "heartbeat",
+          "sharing", "sharedfile", "notiondrift", "window")
     ],
     "publishing": ["view_upload", "view_youtubeaccount"],
 }
@@ -56,8 +57,8 @@ def permission(apps, app, codename):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("production", "0024_find_what_the_board_shows"),
-        ("channels", "0010_limit_staff_to_channels"),
+        ("production", "0011_find_what_the_board_shows"),
+        ("channels", "0009_limit_staff_to_channels"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]
