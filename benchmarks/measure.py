@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import assembly, claims, makespan, memory, queue, webhook
+from benchmarks import assembly, claims, makespan, memory, pages, queue, webhook
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 from config import devpg
@@ -23,6 +23,7 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "makespan": makespan.measure,
     "memory": memory.measure,
     "assembly": assembly.measure,
+    "pages": pages.measure,
 }
 
 

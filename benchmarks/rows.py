@@ -1,4 +1,4 @@
-"""The tables of the claims measure: copies of one task and one take, claims of them, and the way back.
+"""The tables of the claims and the pages measure: copies of one task and one take, claims of them, and the way back.
 
 Needs Django set up.
 """
@@ -15,7 +15,7 @@ from channels_app.models import Channel
 from production import dispatch, flow, lifecycle, takes
 from production.models import Cap, LedgerEntry, Provider, Take, Task
 from production.recipes import Need, Recipe
-from production.stages import PIECE, STAGE, Verb
+from production.stages import PIECE, STAGE, Status, Verb
 
 LANE = "images"
 CHANNELS, SLOTS, PIECES = 50, 12, 20
@@ -27,6 +27,18 @@ NAIVE = """
         ORDER BY task.priority, task.created, take.position LIMIT %s FOR UPDATE OF take SKIP LOCKED
     ) RETURNING id
 """
+BOOKS = (
+    """INSERT INTO production_ledgerentry
+        (take_id, attempt, channel_id, lane_id, state, intended_usd, actual_usd, simulated, note, at, settled_at)
+    SELECT id, 1, channel_id, lane_id, 'settled', 0.0336, 0.0336, true, '', created, created FROM production_take
+    WHERE state = 'done'""",
+    """INSERT INTO production_statuschange (task_id, before, after, verb, stage, by, reason, is_error, at)
+    SELECT id, 'queued', 'claimed', CASE n WHEN 1 THEN 'submit' WHEN 2 THEN 'approve' ELSE 'start' END, 'assets',
+        'person ' || id % 7, '', false, status_since + n * interval '1 minute'
+    FROM production_task, generate_series(1, 9) AS n""",
+    """INSERT INTO production_tally (meter, key, since, simulated, usd, calls)
+    SELECT 'video', id::text, '2000-01-01', true, 7.5, 0 FROM production_task""",
+)
 OWN = {"id", "task_id", "channel_id", "position", "number", "created", "due_at"}  # what a copy has of its own
 
 
@@ -39,10 +51,24 @@ class Rows:
         self.take = _planned(self.channels[0])
         self.columns = {model: _columns(model) for model in (Take, Task)}
 
-    def add_finished(self, number: int) -> None:
+    def add_finished(self, number: int, pieces: int = PIECES) -> None:
         """Finished takes of published tasks."""
-        self._copy_tasks(number // PIECES, status="'published'")
-        self._copy_takes("published", PIECES, state="'done'", selected="true", finished="now()", attempt="1")
+        self._copy_tasks(number // pieces, status="'published'", status_since="now() - n * interval '10 minutes'")
+        self._copy_takes("published", pieces, state="'done'", selected="true", finished="now()", attempt="1")
+
+    def add_in_every_status(self, each: int, pieces: int) -> None:
+        """So many tasks in each status but Published; those whose images are looked at have them, and a plan."""
+        for status in sorted(set(Status) - {Status.PUBLISHED}):
+            self._copy_tasks(each, status=f"'{status}'", status_since="now() - n * interval '7 minutes'")
+        self._copy_takes(Status.ASSETS_READY, pieces, state="'done'", selected="true", finished="now()", attempt="1")
+
+    def add_books(self) -> None:
+        """A ledger line for each finished take, nine lines of history and a tally for each task."""
+        self._execute("SET session_replication_role = replica")
+        for statement in BOOKS:
+            self._execute(statement)
+        self._execute("SET session_replication_role = DEFAULT")
+        self._execute("VACUUM ANALYZE")
 
     def set_waiting(self, number: int) -> None:
         """So many takes of running tasks wait, spread evenly over the channels; nothing else does."""

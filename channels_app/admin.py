@@ -12,14 +12,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminTextInputWidget,
 )
 
-from channels_app import selftest
+from channels_app import access, selftest
+from channels_app.limited import LimitedAdmin, say_names
 from channels_app.models import NOTION_GATES, OPTIONAL_GATES, Channel, Token
 from channels_app.selftest import Level
 
@@ -47,6 +48,10 @@ class WriteOnlyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 class TokenForm(WriteOnlyForm):
     secret = "value"  # noqa: S105 - the field's name
+
+    def __init__(self, *args: Any, **words: Any) -> None:
+        super().__init__(*args, **words)
+        say_names(self, self.instance if self.instance.pk else "a new token")  # type: ignore[arg-type]
 
     class Meta:
         model = Token
@@ -101,7 +106,7 @@ COUNTED = {"passed": Level.PASS, "warned": Level.WARN, "failed": Level.FAIL}
 
 
 @admin.register(Channel)
-class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
+class ChannelAdmin(LimitedAdmin):
     form = ChannelForm
     inlines = (TokenInline,)
     list_display = (
@@ -116,6 +121,7 @@ class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
     )
     list_editable = ("active", "max_concurrent")
     search_fields = ("name", "slug")
+    ordering = ("name",)  # counted rows forget the order of the model
     prepopulated_fields = {"slug": ("name",)}
     change_form_outer_before_template = "admin/channels/channel/before.html"
     fieldsets = (
@@ -175,7 +181,7 @@ class ChannelAdmin(ModelAdmin):  # type: ignore[misc]
     def checks(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The self-test's results as a fragment that the page asks for again while some are awaited; POST asks all
         checks anew."""
-        channel = get_object_or_404(Channel, pk=pk)
+        channel = get_object_or_404(access.seen_by(Channel.objects.all(), request.user), pk=pk)
         may_ask = self.has_change_permission(request, channel)
         if not self.has_view_permission(request, channel) or (request.method == "POST" and not may_ask):
             raise PermissionDenied

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -102,7 +103,10 @@ class Channel(models.Model):
         help_text="A plan more like a recent video than this waits for a person; 0 compares nothing.",
     )
     max_concurrent = models.PositiveSmallIntegerField(
-        default=3, validators=[MinValueValidator(1)], help_text="Tasks that are being worked on at once."
+        "videos at once",
+        default=3,
+        validators=[MinValueValidator(1)],
+        help_text="Slots: tasks that are being worked on at once. One that waits for a person needs none.",
     )
     share = models.PositiveSmallIntegerField(
         default=1,
@@ -211,3 +215,18 @@ class CheckResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}: {self.name}"
+
+
+class ChannelLimit(models.Model):
+    """A member of staff who sees nothing of any channel but these. Without such a row a person sees all channels; with
+    one that names none, none: whoever loses the last channel does not gain the others. Superusers see everything."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="channel_limit")
+    channels = models.ManyToManyField(Channel, blank=True, related_name="+", help_text="None: no channel at all.")
+
+    class Meta:
+        verbose_name = "limit to channels"
+        verbose_name_plural = "limits to channels"
+
+    def __str__(self) -> str:
+        return f"{self.user} sees chosen channels only"

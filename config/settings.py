@@ -11,6 +11,7 @@ from typing import Any
 
 import environ
 import structlog
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -69,6 +70,13 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        **dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), (NONE,)),
+        **dict.fromkeys(("script-src", "style-src", "img-src", "media-src", "font-src"), (SELF,)),
+        **dict.fromkeys(("connect-src", "form-action"), (SELF,)),
+    }
+}
 
 INSTALLED_APPS = [
     "unfold",
@@ -79,6 +87,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "csp",
     "django_q",
     "django_structlog",
     "pgtrigger",
@@ -89,6 +98,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.policy.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -110,7 +120,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "builtins": ["production.templatetags.money", "production.templatetags.reading"],
+            "builtins": [f"production.templatetags.{name}" for name in ("money", "reading")],
         },
     },
 ]
@@ -309,7 +319,7 @@ UNFOLD = {
             "200": "oklch(89% .05 263)",
             "300": "oklch(81% .085 263)",
             "400": "oklch(70% .125 263)",
-            "500": "oklch(60% .155 263)",
+            "500": "oklch(61% .155 263)",
             "600": "oklch(52% .165 263)",
             "700": "oklch(45% .15 263)",
             "800": "oklch(38% .12 263)",

@@ -1,11 +1,12 @@
 """Who has a task: a person is asked, or the system is at it; and in which order people are asked."""
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, When, Window
 
+from channels_app import access
 from production.models import Approval, Take, Task
-from production.stages import ERRORS, HOLDING, REVIEWS, STAGES, Status
+from production.stages import AT_REST, ERRORS, HOLDING, REVIEWS, STAGES, Status
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -39,6 +40,18 @@ def with_asks(tasks: QuerySet[Task]) -> "QuerySet[AskedTask]":
     return tasks.annotate(asks=Case(When(_awaits_a_person(), then=True), default=False))
 
 
+def held_by(tasks: "QuerySet[AskedTask]", who: str | None) -> "QuerySet[AskedTask]":
+    """Those that a person ("you") or the system has, or that are at rest; anything else means all."""
+    match who:
+        case "you":
+            return tasks.filter(asks=True)
+        case "system":
+            return tasks.filter(asks=False).exclude(status__in=AT_REST)
+        case "rest":
+            return tasks.filter(status__in=AT_REST)
+    return tasks
+
+
 def _awaits_a_person() -> Q:
     settled = Q()
     for stage in STAGES:
@@ -50,13 +63,13 @@ def _awaits_a_person() -> Q:
     return Q(status__in=[*REVIEWS, *ERRORS]) & ~settled
 
 
-def queue() -> "QuerySet[AskedTask]":
-    """Tasks that wait for a person: the most urgent first, then who has waited longest."""
-    return (
-        with_asks(Task.objects.select_related("channel")).filter(asks=True).order_by("priority", "status_since", "pk")
-    )
+def queue(user: Any) -> "QuerySet[AskedTask]":
+    """Tasks that wait for a person, of those that `user` may see (None: the system, which sees all): the most urgent
+    first, then who has waited longest."""
+    tasks = access.seen_by(Task.objects.select_related("channel"), user)
+    return with_asks(tasks).filter(asks=True).order_by("priority", "status_since", "pk")
 
 
-def after(task: Task) -> Task | None:
-    """Whom to look at when `task` is decided; its `waiting` says how many there are."""
-    return queue().exclude(pk=task.pk).annotate(waiting=Window(Count("*"))).first()
+def after(task: Task, user: Any) -> Task | None:
+    """Whom `user` is to look at when `task` is decided; its `waiting` says how many there are."""
+    return queue(user).exclude(pk=task.pk).annotate(waiting=Window(Count("*"))).first()

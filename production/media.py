@@ -16,6 +16,7 @@ from django.utils.encoding import filepath_to_uri
 from django.utils.http import http_date, quote_etag
 from django.views.decorators.http import require_safe
 
+from channels_app import access
 from channels_app.models import Channel
 from production import facts, looking, workspace
 from production.models import Take
@@ -32,7 +33,8 @@ def visible_take(request: HttpRequest, take_id: int) -> Take:
     """The finished take, if this person may look at it. Errors: Http404, PermissionDenied."""
     if not request.user.has_perm("production.view_task"):
         raise PermissionDenied
-    return get_object_or_404(Take.objects.select_related("task__channel"), pk=take_id, state=Take.State.DONE)
+    seen = access.seen_by(Take.objects.select_related("task__channel"), request.user)
+    return get_object_or_404(seen, pk=take_id, state=Take.State.DONE)
 
 
 @require_safe
@@ -83,7 +85,7 @@ def signed_file(request: HttpRequest, name: str, _file: str) -> HttpResponseBase
 @permission_required("channels.view_channel", raise_exception=True)
 def branding_file(request: HttpRequest, slug: str, name: str) -> HttpResponseBase:
     """A channel's intro, outro or watermark."""
-    channel = get_object_or_404(Channel, slug=slug)
+    channel = get_object_or_404(access.seen_by(Channel.objects.all(), request.user), slug=slug)
     paths = [Path(file.path) for file in (channel.intro, channel.outro, channel.watermark) if file]
     found = next((path for path in paths if path.name == name), None)
     if found is None:

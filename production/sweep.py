@@ -169,9 +169,8 @@ def _ring_again() -> None:
 def _tidy() -> None:
     for task in _with_old_workspaces():
         _apart(_remove_workspace, task)
-    yesterday = timezone.now() - dt.timedelta(days=1)
-    Heartbeat.objects.exclude(name=SWEEP).filter(beat__lt=yesterday).delete()
-    Presence.objects.filter(seen__lt=yesterday).delete()
+    Heartbeat.objects.forgotten().delete()
+    Presence.objects.filter(seen__lt=timezone.now() - dt.timedelta(days=1)).delete()
     forget_stale(STALE_JOB)
 
 

@@ -1,18 +1,24 @@
 """How long a stage usually takes, and which tasks take far longer. Learned from the history, never set by hand."""
 
 import datetime as dt
+from collections.abc import Mapping
+from enum import StrEnum
 
 from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from production.models import Task, UsualTime
-from production.stages import RUNNING
+from production.stages import RUNNING, Status
 
 TIMES = 3  # as long as usual: stuck
 LEAST = dt.timedelta(minutes=10)  # never before: a short stage may meet one back-off
 NEWEST = 100  # passes a stage is judged by
 ENOUGH = 5  # passes before there is a usual time
+PEOPLE = (
+    dt.timedelta(hours=4),
+    dt.timedelta(days=1),
+)  # a person is asked: late, then stuck; they sleep and have weekends
 LEARN_EVERY = dt.timedelta(minutes=10)
 
 # From the last start of a stage to its end. Both stand in the history, also where a retry lay between.
@@ -49,6 +55,23 @@ def limits() -> dict[str, dt.timedelta]:
     """After which time a running stage counts as stuck, by stage; none where nothing is learned yet."""
     found = UsualTime.objects.values_list("stage", "seconds")
     return {stage: max(LEAST, dt.timedelta(seconds=TIMES * seconds)) for stage, seconds in found}
+
+
+class Pace(StrEnum):
+    """Whether a task is in its status for as long as one would expect."""
+
+    CALM = "calm"
+    LATE = "late"
+    STUCK = "stuck"
+
+
+def pace(status: Status, stays: dt.timedelta, *, asks: bool, limits: Mapping[str, dt.timedelta]) -> Pace:
+    """At work: late from half of its stage's limit on. Where a person is asked: by PEOPLE. In line: always calm, its
+    place there says more than its time."""
+    stage = RUNNING.get(status)
+    limit = limits.get(stage.name) if stage else None
+    late, stuck = (limit / 2, limit) if limit else PEOPLE if asks else (dt.timedelta.max, dt.timedelta.max)
+    return Pace.STUCK if stays >= stuck else Pace.LATE if stays >= late else Pace.CALM
 
 
 def newly_stuck() -> list[QuerySet[Task]]:

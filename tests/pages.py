@@ -1,5 +1,8 @@
 """Where people go."""
 
+from collections.abc import Iterator
+
+from django.contrib import admin
 from django.urls import reverse
 
 from production.models import Task
@@ -7,3 +10,17 @@ from production.models import Task
 
 def review_of(task: Task) -> str:
     return reverse("admin:production_task_review", args=[task.pk])
+
+
+def every_page() -> Iterator[str]:
+    """The list of every registered model, and the form of one of its rows."""
+    yield reverse("admin:index")
+    yield from (reverse(f"admin:production_task_{name}") for name in ("board", "reviewers"))
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{name}_changelist")
+        row = model._default_manager.first()
+        assert row is not None, name
+        yield reverse(f"{name}_change", args=[row.pk])
+    for task in Task.objects.all():
+        yield review_of(task)

@@ -1,30 +1,33 @@
 """Alerts: open causes first, whom they concern, and whether operators have heard of them."""
 
 from django.contrib import admin
-from django.db.models import F, QuerySet
+from django.db.models import F, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from channels_app import access
 from production.admin.base import LookOnlyAdmin, ago, moment, pill, task_link
-from production.models import Alert, Delivery
+from production.models import Alert, Delivery, Task
+from production.templatetags.reading import in_your_zone
 
 NAMED = 5  # tasks in a row of the list
 
 
 @admin.register(Alert)
 class AlertAdmin(LookOnlyAdmin):
-    list_display = ("urgency", "message", "concerned", "when", "heard", "over")
+    list_display = ("urgency", "words", "concerned", "when", "heard", "over")
     list_filter = ("level", "channel", ("closed", admin.EmptyFieldListFilter))
     search_fields = ("message", "cause")
-    fields = ("urgency", "message", "concerned", "channel", "created", "heard", "closed", "cause")
-    readonly_fields = ("urgency", "concerned", "heard")
+    fields = ("urgency", "words", "concerned", "channel", "created", "heard", "closed", "cause")
+    readonly_fields = ("urgency", "words", "concerned", "heard")
 
     when = moment("created", "Since")
     over = moment("closed", "Resumed")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
-        found: QuerySet[Alert] = super().get_queryset(request).prefetch_related("tasks", "deliveries")
+        tasks = Prefetch("tasks", access.seen_by(Task.objects.all(), request.user))
+        found: QuerySet[Alert] = super().get_queryset(request).prefetch_related(tasks, "deliveries")
         return found
 
     def get_ordering(self, request: HttpRequest) -> tuple[object, ...]:
@@ -35,6 +38,10 @@ class AlertAdmin(LookOnlyAdmin):
         if alert.closed:
             return pill("done", "Over")
         return pill("error" if alert.level == Alert.Level.ERROR else "working", alert.get_level_display())
+
+    @admin.display(description="Message", ordering="message")
+    def words(self, alert: Alert) -> SafeString:
+        return format_html("<span>{}</span>", in_your_zone(alert.message, alert.created))
 
     @admin.display(description="Tasks")
     def concerned(self, alert: Alert) -> SafeString | str:

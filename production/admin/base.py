@@ -12,12 +12,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
+from channels_app.limited import LimitedAdmin
 from production.models import Task
 
 
-class HouseAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
+class HouseAdmin(LimitedAdmin):
     """What every page of ours begins from."""
 
     list_filter_sheet = False
@@ -73,13 +73,13 @@ def _clock(field: "DateTimeField[Any, Any]") -> Callable[[Any], SafeString | str
 
     @admin.display(description=str(field.verbose_name).capitalize())
     def exactly(row: Any) -> SafeString | str:
-        return _exact(getattr(row, field.name))
+        return clock(getattr(row, field.name))
 
     exactly.__name__ = f"{field.name}_clock"
     return exactly
 
 
-def _exact(at: dt.datetime | None) -> SafeString | str:
+def clock(at: dt.datetime | None) -> SafeString | str:
     if at is None:
         return "–"
     return format_html(

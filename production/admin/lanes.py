@@ -19,7 +19,7 @@ from production.budget import used
 from production.models import Cap, LedgerEntry, Meter, Provider, Take, Tally
 from production.providers import LANE, calls_today, holds, slots_of
 from production.templatetags.money import usd
-from production.templatetags.reading import held, sentence
+from production.templatetags.reading import held, in_your_zone, sentence
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -159,17 +159,17 @@ def _of_lane(takes: QuerySet[Take], amount: Aggregate) -> Coalesce:
 
 @admin.register(Take)
 class TakeAdmin(LookOnlyAdmin):
-    list_display = ("piece_name", "of", "outcome", "counts", "lane", "attempt", "length", "source", "made", "error")
+    list_display = ("piece_name", "of", "outcome", "counts", "lane", "attempt", "length", "source", "made", "trouble")
     list_filter = ("state", "kind", "lane", "simulated", "channel")
     search_fields = ("task__title", "ref")
     list_select_related = ("task", "lane", "channel")
     fieldsets = (
         (None, {"fields": ("of", "piece_name", "number", "outcome", "why", "counts", "overruled_by", "prompt")}),
         ("Who is at it", {"fields": ("lane", "attempt", "tries", "holder", "ref", "started", "finished", "due_at")}),
-        ("What came of it", {"fields": ("length", "megabytes", "source", "error_kind", "error")}),
+        ("What came of it", {"fields": ("length", "megabytes", "source", "error_kind", "trouble")}),
         ("For the curious", {"fields": ("recipe", "fingerprint", "host", "output", "sha256", "result")}),
     )
-    readonly_fields = ("of", "piece_name", "outcome", "why", "counts", "length", "megabytes", "source")
+    readonly_fields = ("of", "piece_name", "outcome", "why", "counts", "length", "megabytes", "source", "trouble")
 
     @admin.display(description="Piece", ordering="kind")
     def piece_name(self, take: Take) -> str:
@@ -178,6 +178,10 @@ class TakeAdmin(LookOnlyAdmin):
     @admin.display(description="State", ordering="state")
     def outcome(self, take: Take) -> SafeString:
         return pill(TONES.get(Take.State(take.state), "idle"), take.get_state_display())
+
+    @admin.display(description="Error", ordering="error")
+    def trouble(self, take: Take) -> SafeString | str:
+        return format_html("<span>{}</span>", in_your_zone(take.error, take.finished)) if take.error else "–"
 
     @admin.display(description="Task", ordering="task")
     def of(self, take: Take) -> SafeString:
@@ -219,8 +223,8 @@ class CapAdmin(HouseAdmin):
         return cap.get_meter_display()
 
     @admin.display(description="Whose")
-    def whose(self, cap: Cap) -> str:
-        return str(cap.channel or cap.lane or "each that has none of its own")
+    def whose(self, cap: Cap) -> SafeString | str:
+        return cap.channel.badge if cap.channel else str(cap.lane or "each that has none of its own")
 
     @admin.display(description="Spent or set aside")
     def spent(self, cap: "UsedCap") -> SafeString | str:
@@ -258,7 +262,7 @@ class LedgerList(ChangeList):  # type: ignore[misc]
 
 @admin.register(LedgerEntry)
 class LedgerAdmin(LookOnlyAdmin):
-    list_display = ("at_", "piece", "channel", "lane", "outcome", "intended", "actual", origin, "note")
+    list_display = ("at_", "piece", "of_channel", "lane", "outcome", "intended", "actual", origin, "note")
     list_filter = ("state", "channel", "lane", "simulated")
     list_select_related = ("take__task", "channel", "lane")
     list_before_template = "admin/production/ledgerentry/sums.html"
@@ -274,6 +278,10 @@ class LedgerAdmin(LookOnlyAdmin):
         return LedgerList
 
     at_ = moment("at", "When")
+
+    @admin.display(description="Channel", ordering="channel__name")
+    def of_channel(self, line: LedgerEntry) -> SafeString:
+        return line.channel.badge
 
     @admin.display(description="What for")
     def piece(self, line: LedgerEntry) -> SafeString:

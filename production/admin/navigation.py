@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse_lazy
 
+from channels_app import access
 from production import asking
 from production.models import Alert
 
@@ -25,15 +26,28 @@ def _model(title: str, icon: str, label: str, **more: Any) -> Item:
     return _item(title, icon, f"{app}_{model}_changelist", f"{app}.view_{model}", **more)
 
 
+def _is_among_tasks(request: HttpRequest) -> bool:
+    """The board and the reviewers stand below the tasks' address, but have items of their own."""
+    match = request.resolver_match
+    own = ("production_task_board", "production_task_reviewers")
+    return bool(
+        match and match.url_name and match.url_name.startswith("production_task_") and match.url_name not in own
+    )
+
+
 def _badge(request: HttpRequest) -> Item:
     """How many tasks wait for a person; nothing where none does."""
-    count = asking.queue().count() if request.user.has_perm("production.view_task") else 0
+    count = asking.queue(request.user).count() if request.user.has_perm("production.view_task") else 0
     return {"badge": str(count), "badge_variant": "warning"} if count else {}
 
 
 def _alarm(request: HttpRequest) -> Item:
     """How many causes of trouble are open."""
-    count = Alert.objects.open().count() if request.user.has_perm("production.view_alert") else 0
+    count = (
+        access.seen_by(Alert.objects.open(), request.user).count()
+        if request.user.has_perm("production.view_alert")
+        else 0
+    )
     return {"badge": str(count), "badge_variant": "danger"} if count else {}
 
 
@@ -48,7 +62,8 @@ def groups(request: HttpRequest) -> list[Item]:
             "production.view_task",
             **_badge(request),
         ),
-        _model("Tasks", "movie", "production.task"),
+        _item("Board", "view_kanban", "production_task_board", "production.view_task"),
+        _model("Tasks", "movie", "production.task", active=_is_among_tasks),
         _model("Takes", "burst_mode", "production.take"),
     ]
     channels = [
@@ -62,7 +77,7 @@ def groups(request: HttpRequest) -> list[Item]:
         _model("Caps", "block", "production.cap"),
     ]
     notion = [
-        _model("Board", "view_kanban", "production.notionboard"),
+        _model("Database", "table", "production.notionboard"),
         _model("Events", "webhook", "production.notionevent"),
         _model("Files in rows", "attach_file", "production.sharedfile"),
         _model("Differences", "difference", "production.notiondrift"),
@@ -71,7 +86,8 @@ def groups(request: HttpRequest) -> list[Item]:
         _model("Alerts", "notifications", "production.alert", **_alarm(request)),
         _model("History", "history", "production.statuschange"),
         _model("Workers", "memory", "production.heartbeat"),
-        _model("Failed jobs", "error", "django_q.failure"),
+        _model("Failed jobs", "error", "production.failedjob"),
+        _item("Reviewers", "hourglass_top", "production_task_reviewers", "production.view_statuschange"),
         _model("Users", "person", "auth.user"),
         _model("Groups", "group", "auth.group"),
     ]

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -14,6 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 
+from channels_app import access
 from production import drift, reception
 from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, moment, pill, task_link
 from production.broker import ring
@@ -180,13 +182,13 @@ class NotionBoardAdmin(HouseAdmin):
         },
     )
     def compare(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
-        ring(drift.COMPARE, int(object_id))
+        ring(drift.COMPARE, get_object_or_404(self.get_queryset(request), pk=object_id).pk)
         messages.success(request, "The board is being read; look again in a moment.")
         return HttpResponse(headers={"HX-Redirect": reverse("admin:production_notiondrift_changelist")})
 
     def _do(self, request: HttpRequest, object_id: int, deed: Callable[..., None], done: str) -> HttpResponse:
         try:
-            deed(NotionBoard.objects.get(pk=object_id), by=request.user.get_username())
+            deed(get_object_or_404(self.get_queryset(request), pk=object_id), by=request.user.get_username())
         except Trouble as trouble:
             messages.error(request, trouble.message)
         else:
@@ -258,7 +260,7 @@ class NotionDriftAdmin(LookOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """With the board that was compared."""
-        board = NotionBoard.objects.order_by("pk").first()
+        board = access.seen_by(NotionBoard.objects.order_by("pk"), request.user).first()
         found: TemplateResponse = super().changelist_view(request, {**(extra_context or {}), "board": board})
         return found
 

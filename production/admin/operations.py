@@ -8,11 +8,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from production.admin.base import LookOnlyAdmin, moment, pill, task_link
-from production.models import Heartbeat, StatusChange
+from production.admin.base import LookOnlyAdmin, clock, moment, pill, task_link
+from production.models import FailedJob, Heartbeat, StatusChange
 from production.models.operations import SILENT
 from production.outside import person
-from production.templatetags.reading import deed
+from production.templatetags.reading import deed, in_your_zone
 
 # The schedule's own page lets its users run any function; jobs are only doorbells, the rows above are the truth.
 for model in (Schedule, Success, OrmQ, Failure):
@@ -21,9 +21,9 @@ for model in (Schedule, Success, OrmQ, Failure):
 
 @admin.register(StatusChange)
 class StatusChangeAdmin(LookOnlyAdmin):
-    list_display = ("when", "about", "move", "who", "reason")
-    fields = ("about", "move", "stage", "who", "reason", "at")
-    readonly_fields = ("about", "move", "who")
+    list_display = ("when", "about", "move", "who", "why")
+    fields = ("about", "move", "stage", "who", "why", "at")
+    readonly_fields = ("about", "move", "who", "why")
     list_filter = ("is_error", "verb", "stage")
     list_select_related = ("task",)
     search_fields = ("task__title", "by", "reason")
@@ -37,6 +37,10 @@ class StatusChangeAdmin(LookOnlyAdmin):
     @admin.display(description="By", ordering="by")
     def who(self, change: StatusChange) -> str:
         return person(change.by)
+
+    @admin.display(description="Reason", ordering="reason")
+    def why(self, change: StatusChange) -> SafeString:
+        return format_html("<span>{}</span>", in_your_zone(change.reason, change.at))
 
     @admin.display(description="What")
     def move(self, change: StatusChange) -> SafeString | str:
@@ -53,15 +57,16 @@ class HeartbeatAdmin(LookOnlyAdmin):
 
     @admin.display(description="State")
     def state(self, heart: Heartbeat) -> SafeString:
+        """Since when it is silent, and when its row goes: after a restart the former workers stand here for a while."""
         if heart.beat >= timezone.now() - SILENT:
             return pill("done", "Alive")
-        return pill("error", f"Silent for over {SILENT.seconds} s")
+        return format_html("{} {}", pill("error", "Silent"), format_html("since {}", clock(heart.beat)))
 
     alive_since = moment("started", "Started")
     last_beat = moment("beat", "Last beat")
 
 
-@admin.register(Failure)
+@admin.register(FailedJob)
 class FailedJobAdmin(LookOnlyAdmin):
     ordering = ("-stopped",)
     list_display = ("func", "stopped_", "cluster", "short")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -15,8 +15,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
+from channels_app import access
 from production import asking, explain, handling, presence, review, timeline
-from production.admin import decide
+from production.admin import decide, screens
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
 from production.admin.words import TaskForm
@@ -51,15 +52,7 @@ class WhoHasIt(admin.SimpleListFilter):
         return [("you", "Needs you"), ("system", "The system has it"), ("rest", "At rest")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[AskedTask]") -> "QuerySet[AskedTask]":
-        at_rest = queryset.filter(status__in=AT_REST)
-        match self.value():
-            case "you":
-                return queryset.filter(asks=True)
-            case "system":
-                return queryset.filter(asks=False).exclude(status__in=AT_REST)
-            case "rest":
-                return at_rest
-        return queryset
+        return asking.held_by(queryset, self.value())
 
 
 class TaskList(ChangeList):  # type: ignore[misc]
@@ -80,7 +73,7 @@ class TaskList(ChangeList):  # type: ignore[misc]
 @admin.register(Task)
 class TaskAdmin(HouseAdmin):
     form = TaskForm
-    list_display = ("state", "name", "channel", "urgency", "progress", "cost", "since", "edit")
+    list_display = ("state", "name", "of_channel", "urgency", "progress", "cost", "since", "edit")
     list_display_links = None
     list_filter = (WhoHasIt, "channel", "status", "priority")
     list_fullwidth = True
@@ -132,6 +125,10 @@ class TaskAdmin(HouseAdmin):
     def name(self, task: Task) -> SafeString:
         return task_link(task)
 
+    @admin.display(description="Channel", ordering="channel__name")
+    def of_channel(self, task: Task) -> SafeString:
+        return task.channel.badge
+
     @admin.display(description="Priority", ordering="priority")
     def urgency(self, task: Task) -> SafeString | str:
         high = task.priority == Priority.HIGH
@@ -179,7 +176,7 @@ class TaskAdmin(HouseAdmin):
     ) -> HttpResponse:
         """The form, below what is now and above all that was."""
         task = self.get_object(request, object_id)
-        now = {"now": self._now(request, task)} if task else {}
+        now = {"now": self._now(request, cast("AskedTask", task))} if task else {}
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | now)
         return response
 
@@ -212,6 +209,9 @@ class TaskAdmin(HouseAdmin):
                 name="production_task_takes",
             ),
             path("next/", guard(self.next_view), name="production_task_next"),
+            path("board/", guard(self.board_view), name="production_task_board"),
+            path("board/columns/", guard(self.columns_view), name="production_task_columns"),
+            path("reviewers/", guard(self.reviewers_view), name="production_task_reviewers"),
             *super().get_urls(),
         ]
 
@@ -237,19 +237,37 @@ class TaskAdmin(HouseAdmin):
         return decide.compare(request, task, kind, position, may_decide=self.has_change_permission(request, task))
 
     def _polled(self, request: HttpRequest, task_id: int) -> "PolledTask":
-        """The task with everything that its page asks of it alone, in one query."""
-        tasks = asking.with_asks(Task.objects.select_related("channel"))
+        """The task with everything that its page asks of it alone, in one query. 404 for what this person may not see:
+        whether it is there is nobody's business."""
+        tasks = asking.with_asks(access.seen_by(Task.objects.select_related("channel"), request.user))
         return get_object_or_404(presence.polled(tasks, request.user.pk or 0), pk=task_id)
 
     def next_view(self, request: HttpRequest) -> HttpResponseBase:
         """To the task that waits for a person most urgently."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        first = asking.queue().first()
+        first = asking.queue(request.user).first()
         if first:
             return redirect(review_url(first))
         messages.success(request, "Nothing waits for you.")
         return redirect("admin:index")
+
+    # ------------------------------------------------------------ all of them
+
+    def board_view(self, request: HttpRequest) -> HttpResponseBase:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return screens.board_page(request, self.admin_site.each_context(request))
+
+    def columns_view(self, request: HttpRequest) -> HttpResponseBase:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return screens.columns(request)
+
+    def reviewers_view(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.user.has_perm("production.view_statuschange"):
+            raise PermissionDenied
+        return screens.reviewers_page(request, self.admin_site.each_context(request))
 
     # ------------------------------------------------------------ many at once
 

@@ -6,7 +6,7 @@ from production.models.job import Job
 from production.models.lane import Provider, Turn, Window
 from production.models.money import Cap, LedgerEntry, Meter, Tally
 from production.models.notion import NotionBoard, NotionDrift, NotionEvent
-from production.models.operations import SWEEP, Heartbeat, UsualTime
+from production.models.operations import SWEEP, FailedJob, Heartbeat, UsualTime
 from production.models.sharing import Place, SharedFile, Sharing
 from production.models.take import IN_FLIGHT, LIVE, Take
 from production.models.task import Approval, Asset, Clip, Priority, StatusChange, Task
@@ -23,6 +23,7 @@ __all__ = [
     "Clip",
     "Decision",
     "Delivery",
+    "FailedJob",
     "Heartbeat",
     "Job",
     "LedgerEntry",

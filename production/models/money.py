@@ -107,6 +107,7 @@ class Tally(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["meter", "key", "since", "simulated"], name="one_tally_a_meter"),
         ]
+        indexes = [models.Index(fields=["meter", "since"], name="tally_by_day")]
 
     def __str__(self) -> str:
         return f"{self.get_meter_display()} {self.key} since {self.since}: {self.usd} USD"

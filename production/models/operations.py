@@ -4,9 +4,11 @@ import datetime as dt
 
 from django.db import models
 from django.utils import timezone
+from django_q.models import Failure
 
 SWEEP = "sweep"  # the name of the heartbeat that each round of the sweep leaves
 SILENT = dt.timedelta(seconds=30)  # without a beat: fifteen rounds of the sweep
+FORGOTTEN = dt.timedelta(hours=1)  # a worker silent for so long is not coming back: its name held its process id
 
 
 class UsualTime(models.Model):
@@ -25,6 +27,10 @@ class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
     def alive(self) -> "HeartbeatQuerySet":
         """Workers that have beaten lately: they beat with every sweep, every few seconds."""
         return self.exclude(name=SWEEP).filter(beat__gte=timezone.now() - SILENT)
+
+    def forgotten(self) -> "HeartbeatQuerySet":
+        """Workers that ended without a word, long since."""
+        return self.exclude(name=SWEEP).filter(beat__lt=timezone.now() - FORGOTTEN)
 
     def sweeps(self) -> bool:
         """Whether a round of the sweep has ended lately."""
@@ -45,3 +51,12 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class FailedJob(Failure):  # type: ignore[misc] # django-q2 has no types
+    """What the queue calls a failed task; a task is a video here, what the queue runs is a job."""
+
+    class Meta:
+        proxy = True
+        ordering = ["-stopped"]
+        verbose_name = "failed job"

@@ -144,6 +144,7 @@ class Take(models.Model):
                 fields=["lane", "due_at"], condition=Q(state__in=["submitted", "unknown"]), name="take_to_ask"
             ),
             models.Index(fields=["lane", "lease_until"], condition=Q(state="claimed"), name="take_leased"),
+            models.Index(fields=["finished"], condition=Q(finished__isnull=False), name="take_by_finished"),
         ]
 
     def __str__(self) -> str:

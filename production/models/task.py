@@ -101,6 +101,8 @@ class Task(models.Model):
         indexes = [
             models.Index(fields=["channel", "status", "priority", "created"], name="task_in_line"),
             models.Index(fields=["status", "status_since"], name="task_by_status"),
+            models.Index(fields=["status", "priority", "status_since"], name="task_on_board"),
+            models.Index(fields=["channel", "status", "status_since"], name="task_of_channel"),
             models.Index(fields=["created"], name="task_by_created"),
             models.Index(fields=["page_id"], name="task_by_page"),
             models.Index(fields=["tell_at"], condition=Q(tell_at__isnull=False), name="task_to_tell"),
@@ -209,6 +211,8 @@ class StatusChange(models.Model):
         indexes = [
             models.Index(fields=["task", "id"], name="change_by_task"),
             models.Index(fields=["task", "transaction"], name="change_by_transaction"),
+            models.Index(fields=["verb", "at"], name="change_by_verb"),
+            models.Index(fields=["by", "task"], condition=Q(verb="submit"), name="change_by_submitter"),
         ]
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ def test_journey_newcomer_publishes_with_keys_alone(journey: Callable[..., Journ
     page = context.new_page()
     gates = []
     while (task := run.task(page_id)) is None or task.status != Status.PUBLISHED:
-        run.watch(lambda: asking.queue().exists() or is_published(run, page_id), "gate")
+        run.watch(lambda: asking.queue(None).exists() or is_published(run, page_id), "gate")
         if is_published(run, page_id):
             break
         page.goto(reverse("admin:production_task_next"))

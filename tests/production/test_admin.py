@@ -1,86 +1,34 @@
 """The admin's own pages: lists, forms, secrets, many decisions at once."""
 
-from collections.abc import Iterator
+import datetime as dt
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from django_q.models import Failure
 
 from channels_app.models import Channel, Token
 from production import caps, review
 from production.admin import navigation
-from production.models import (
-    Alert,
-    Cap,
-    Heartbeat,
-    NotionBoard,
-    NotionDrift,
-    NotionEvent,
-    Provider,
-    SharedFile,
-    Take,
-    Tally,
-    Task,
-)
-from production.stages import STAGE, Status
-from publishing.models import Upload, YouTubeAccount
-from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
+from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Tally, Task
+from production.stages import Status
+from publishing.models import YouTubeAccount
+from tests.factories import make_channel, make_operator, make_production, make_staff, make_take, make_task
+from tests.house import SECRETS, make_busy_house
 from tests.media import picture
-from tests.pages import review_of
+from tests.pages import every_page, review_of
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:production_task_changelist"
-SECRETS = (
-    *("token-of-the-channel", "refresh-of-youtube", "access-of-youtube", "active-of-notion", "session-of-upload"),
-    "secret-of-automations",
-)
 
 
 @pytest.fixture
 def busy_house() -> Channel:
-    """One row of everything, with all of SECRETS in it."""
-    channel = make_channel()
-    task = make_production(Status.UPLOADING, channel=channel)
-    make_stage(task, STAGE["upload"])
-    film, upload = task.takes.get(kind="film"), task.takes.get(kind="upload")
-    make_take(task, "image", 1, usd="0.03")
-    Token.objects.create(channel=channel, name="KIE_API_KEY", value=SECRETS[0])
-    YouTubeAccount.objects.create(channel=channel, refresh_token=SECRETS[1], access_token=SECRETS[2])
-    board = NotionBoard.objects.create(
-        active_token=SECRETS[3], pending_token="pending-of-notion", hook_secret=SECRETS[5]
-    )
-    Upload.objects.create(take=upload, task=task, film=film, size=film.size, privacy="private", session_uri=SECRETS[4])
-    NotionEvent.objects.create(event_id="1", type="page.created")
-    SharedFile.objects.create(take=Take.objects.filter(kind="image").first(), place="notion", attached=timezone.now())
-    NotionDrift.objects.create(board=board, page_id="p", task=task, kind="differs", differs=[["Status", "a", "b"]])
-    Alert.objects.create(channel=channel, cause="c", message="It stopped").tasks.add(task)
-    Heartbeat.objects.create(name="host:1", cluster="calls")
-    Cap.objects.create(meter="channel_day", channel=channel, usd=50)
-    Group.objects.create(name="Reviewers")
-    now = timezone.now()
-    Failure.objects.create(id="f", func="production.jobs.work", started=now, stopped=now, success=False)
-    make_task(Status.ASSET_ERROR, channel=channel, reason="The plan was refused")
-    return channel
-
-
-def every_page() -> Iterator[str]:
-    """The list of every registered model, and the form of one of its rows."""
-    yield reverse("admin:index")
-    for model in admin.site._registry:
-        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        yield reverse(f"{name}_changelist")
-        row = model._default_manager.first()
-        assert row is not None, name
-        yield reverse(f"{name}_change", args=[row.pk])
-    for task in Task.objects.all():
-        yield review_of(task)
+    return make_busy_house()
 
 
 # ---------------------------------------------------------------- every page
@@ -431,3 +379,21 @@ def test_lane_is_paused_in_the_list(operator_client: Client) -> None:
             rows |= {f"form-{number}-paused": "on", f"form-{number}-pause_reason": "Quota"}
     operator_client.post(url, rows)
     assert list(Provider.objects.filter(paused=True).values_list("name", "pause_reason")) == [("video", "Quota")]
+
+
+# ---------------------------------------------------------------- workers
+
+
+def test_workers_say_since_when_they_are_silent(operator_client: Client) -> None:
+    silent = Heartbeat.objects.create(name="host:1", cluster="cpu", beat=timezone.now() - dt.timedelta(minutes=20))
+    Heartbeat.objects.create(name="host:2", cluster="cpu")
+    html = operator_client.get(reverse("admin:production_heartbeat_changelist")).content.decode()
+    assert html.count(">Alive<") == html.count(">Silent<") == 1
+    assert f'since <time class="clock" datetime="{silent.beat.isoformat()}"' in html
+
+
+def test_failed_jobs_and_slots_have_names_that_people_understand(operator_client: Client) -> None:
+    html = operator_client.get(reverse("admin:production_failedjob_changelist")).content.decode()
+    assert "Failed jobs" in html
+    assert "Django Q" not in html
+    assert "Videos at once" in operator_client.get(reverse("admin:channels_channel_add")).content.decode()

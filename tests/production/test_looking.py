@@ -318,7 +318,7 @@ def test_settle_of_a_useless_piece_opens_a_gate_that_the_channel_does_not_ask_at
 ) -> None:
     task = finished(stage, BLACK, do)
     assert task.status == STAGE[stage].ready
-    assert asking.queue().filter(pk=task.pk).exists()
+    assert asking.queue(None).filter(pk=task.pk).exists()
     assert "2 is black for 10.0 s" in str(explain.why(task))
     assert "2 is black for 10.0 s" in task.changes.filter(verb="note").last().reason
     do(flow.start_waiting, task.channel_id)
@@ -335,7 +335,7 @@ def test_settle_of_a_piece_with_a_warning_goes_on(stage: str, do: Callable[..., 
     warning = [flaws.Finding("frozen", "stands still for 3.0 s").as_json()]
     task = finished(stage, warning, do)
     assert task.status not in (STAGE[stage].ready, STAGE[stage].running)
-    assert not asking.queue().filter(pk=task.pk).exists()
+    assert not asking.queue(None).filter(pk=task.pk).exists()
 
 
 def test_redo_of_a_useless_piece_lets_the_task_go_on(do: Callable[..., Any]) -> None:

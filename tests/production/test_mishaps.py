@@ -127,7 +127,7 @@ def test_pick_after_anothers_yes_asks_again():
     make_take(task, "composite", 1, recipe=recipes.needs(task, STAGE["composites"])[0].recipe)
     decisions.approve(task, by="ada")
     decisions.pick(task, older, by="bob")
-    assert list(asking.queue()) == [task]
+    assert list(asking.queue(None)) == [task]
 
 
 def test_callback_between_a_failure_and_its_booking_is_not_forgotten():

@@ -7,7 +7,7 @@ import pytest
 from production.explain import Blocker
 from production.models import StatusChange
 from production.stages import Status, Verb
-from production.templatetags.reading import deed, person, sentence
+from production.templatetags.reading import deed, in_your_zone, length_of, person, sentence
 
 UNTIL = dt.datetime(2026, 11, 29, 0, 0, tzinfo=dt.UTC)
 
@@ -52,3 +52,36 @@ def test_sentence_says_when_it_goes_on() -> None:
     html = sentence(Blocker("The cap is reached", UNTIL))
     assert html.startswith("The cap is reached. ")
     assert f'datetime="{UNTIL.isoformat()}">2026-11-29 00:00 UTC</time>' in html
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("waits until 2026-11-29 14:05 UTC <b>", "2026-11-29T14:05:00+00:00"),
+        ("attempt 2 of 5 at 14:05 UTC", "2026-11-28T14:05:00+00:00"),
+        ("attempt 2 of 5 at 09:05 UTC", "2026-11-29T09:05:00+00:00"),  # over when it was written: of the next day
+    ],
+)
+def test_in_your_zone_finds_the_moment_in_the_words(text: str, moment: str) -> None:
+    html = in_your_zone(text, dt.datetime(2026, 11, 28, 12, 0, tzinfo=dt.UTC))
+    assert f'<time class="clock" datetime="{moment}">' in html
+    assert "<b>" not in html
+
+
+@pytest.mark.parametrize("text", ["at 14:05 UTC", "at 99:05 UTC", "no moment at all"])
+def test_in_your_zone_leaves_what_is_no_known_moment(text: str) -> None:
+    assert in_your_zone(text) == text
+
+
+@pytest.mark.parametrize(
+    ("spent", "said"),
+    [
+        (None, "–"),
+        (2.4, "2 s"),
+        (61.0, "1 min"),
+        (dt.timedelta(hours=2, minutes=5), "2 h 5 min"),
+        (180_000.0, "2 d 2 h"),
+    ],
+)
+def test_length_of(spent: dt.timedelta | float | None, said: str) -> None:
+    assert length_of(spent) == said

@@ -181,18 +181,18 @@ def test_commitment_counts_a_clip_whose_still_will_be_made_again() -> None:
 def test_queue_leaves_out_a_stage_without_a_gate() -> None:
     asked = make_task(Status.COMPOSITES_READY, channel=make_channel(gates=["composites"]))
     make_task(Status.COMPOSITES_READY, channel=make_channel(gates=[]))
-    assert list(asking.queue()) == [asked]
+    assert list(asking.queue(None)) == [asked]
 
 
 def test_queue_leaves_out_a_yes_that_waits_for_a_slot() -> None:
     task = make_production(Status.COMPOSITES_READY, channel=make_channel(gates=["composites"]))
     decisions.approve(task, by="olga")
-    assert not asking.queue().exists()
+    assert not asking.queue(None).exists()
 
 
 def test_queue_begins_with_the_most_urgent() -> None:
     low, high = make_task(Status.ASSETS_READY, priority=3), make_task(Status.ASSET_ERROR, priority=1)
-    assert list(asking.queue()) == [high, low]
+    assert list(asking.queue(None)) == [high, low]
 
 
 # ---------------------------------------------------------------- decided
