@@ -19,6 +19,8 @@ from production.schema import KINDS, SCHEMA, Json, Property
 
 log = structlog.get_logger(__name__)
 LEASE = dt.timedelta(seconds=90)  # a read and a write
+COMMA = ","
+UNSPEAKABLE = "No row can choose the channel “{}”: Notion allows no comma there. Rename the channel."
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,13 @@ def adopt(board: NotionBoard, database: str) -> None:
     log.info("notion_board_adopted", database=board.database_id, data_source=board.data_source_id)
 
 
-def check(board: NotionBoard) -> list[Finding]:
-    """What the board lacks, compared with SCHEMA; what it shows is remembered. Errors: Trouble."""
+def check(board: NotionBoard, only: Channel | None = None) -> list[Finding]:
+    """What the board lacks, compared with SCHEMA; of channels' names all, or `only` that one's. What it shows is
+    remembered. Errors: Trouble."""
     found = _properties(board.data_source_id)
-    findings = [*_findings(board.property_ids, found, _channels()), *_unspeakable()]
+    names = [only.name] if only else list(Channel.objects.values_list("name", flat=True))
+    findings = [*_findings(board.property_ids, found, [name for name in names if COMMA not in name])]
+    findings += [Finding(UNSPEAKABLE.format(name)) for name in names if COMMA in name]
     _learn(board, found)
     return findings
 
@@ -109,11 +114,6 @@ def _findings(ids: Mapping[str, str], found: Json, channels: list[str]) -> Itera
             renamed = {known["name"]: {"name": wanted.name}}
             yield Finding(f"“{wanted.name}” is called “{known['name']}”: we find columns by their names.", renamed)
         yield from _look_at(wanted, known, channels)
-
-
-def _unspeakable() -> Iterator[Finding]:
-    for name in Channel.objects.filter(name__contains=",").values_list("name", flat=True):
-        yield Finding(f"No row can choose the channel “{name}”: Notion allows no comma there. Rename the channel.")
 
 
 def _look_at(wanted: Property, known: Json, channels: list[str]) -> Iterator[Finding]:

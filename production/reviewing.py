@@ -14,7 +14,7 @@ from django.db.models import Count, F, Min, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from channels_app import access
-from production import asking
+from production import asking, models
 from production.models import StatusChange, Task
 from production.stages import ERRORS, REVIEWS, STAGES, Status, Verb
 
@@ -23,7 +23,8 @@ LOOK_BACK = dt.timedelta(days=28)
 MOST = 5000  # decisions that are looked at, the newest
 HASTY = 2.0  # seconds: within which nobody can have looked
 AWAY = dt.timedelta(minutes=30)  # without a decision for so long: a person was not at it
-Row = tuple[str, str, dt.datetime, dt.datetime | None]  # by, verb, at, asked
+Row = tuple[str, str, dt.datetime, dt.datetime | None, float | None]  # by, verb, at, asked, told
+SAME = dt.timedelta(seconds=2)  # a decision and the move it made are written in one transaction
 AGES = (dt.timedelta(hours=1), dt.timedelta(hours=4), dt.timedelta(days=1))
 
 
@@ -99,18 +100,22 @@ def decisions(user: Any) -> list[Decision]:
     # When the gate opened: the last change that led into the status decided on.
     into = StatusChange.objects.filter(task=OuterRef("task"), pk__lt=OuterRef("pk"), after=OuterRef("before"))
     asked = Subquery(into.exclude(before=F("after")).order_by("-pk").values("at")[:1])
-    found: list[Row] = list(rows.order_by("-at").values_list("by", "verb", "at", asked)[:MOST])
-    return [Decision(*row, seconds) for row, seconds in zip(found, _seconds(found), strict=True)]
+    same = models.Decision.objects.filter(task=OuterRef("task"), verb=OuterRef("verb"), by=OuterRef("by"))
+    same = same.filter(at__gte=OuterRef("at") - SAME, at__lte=OuterRef("at") + SAME)
+    told = Subquery(same.order_by("pk").values("seconds")[:1])
+    found: list[Row] = list(rows.order_by("-at").values_list("by", "verb", "at", asked, told)[:MOST])
+    return [Decision(*row[:4], seconds) for row, seconds in zip(found, _seconds(found), strict=True)]
 
 
 def _seconds(rows: Sequence[Row]) -> Iterator[float | None]:
-    """What each decision took its person. The only place that says so: since the same person's decision before, or
-    since the gate opened where that was later; unknown after a pause. `rows` come newest first."""
+    """What each decision took its person: as long as the page was visible, where it told; else since the same person's
+    decision before, or since the gate opened where that was later; unknown after a pause. `rows` come newest first."""
     before: dict[str, dt.datetime] = {}
     taken: list[float | None] = []
-    for by, _, at, asked in reversed(rows):
+    for by, _, at, asked, told in reversed(rows):
         begun = max(filter(None, (before.get(by), asked if by in before else None)), default=None)
-        taken.append((at - begun).total_seconds() if begun and at - begun < AWAY else None)
+        guessed = (at - begun).total_seconds() if begun and at - begun < AWAY else None
+        taken.append(guessed if told is None else told)
         before[by] = at
     return reversed(taken)
 

@@ -37,13 +37,13 @@ class _AnswerError(Exception):
 
 @register("notion", "Notion")
 def notion_is_reachable(channel: Channel) -> Finding:
-    found = _faults()
+    found = _faults(channel)
     return found if isinstance(found, Finding) else Finding(Level.PASS, "Reached; the board answers")
 
 
 @register("board", "Board")
 def board_is_complete(channel: Channel) -> Finding:
-    found = _faults()
+    found = _faults(channel)
     if isinstance(found, Finding):
         return Finding(Level.FAIL, "Can't be looked at while Notion does not answer", found.remedy)
     if found:
@@ -51,13 +51,14 @@ def board_is_complete(channel: Channel) -> Finding:
     return Finding(Level.PASS, "Every property and option that is read or written is there")
 
 
-def _faults() -> list[str] | Finding:
-    """What is wrong with the board, or why it can't be looked at."""
+def _faults(channel: Channel) -> list[str] | Finding:
+    """What is wrong with the board for this channel, or why it can't be looked at. Another channel's name is none of its
+    people's business."""
     ours = NotionBoard.objects.connected().first()
     if ours is None:
         return Finding(Level.FAIL, "No board is set up", "Make one: manage.py notion_board create.")
     try:
-        return [found.words for found in board.check(ours) if found.is_fault]
+        return [found.words for found in board.check(ours, channel) if found.is_fault]
     except NotHereError as error:
         return Finding(Level.FAIL, error.message, "Share the board with the integration; the id is the data source's.")
     except Trouble as trouble:
