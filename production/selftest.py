@@ -52,8 +52,8 @@ def board_is_complete(channel: Channel) -> Finding:
 
 
 def _faults(channel: Channel) -> list[str] | Finding:
-    """What is wrong with the board for this channel, or why it can't be looked at. Another channel's name is none of its
-    people's business."""
+    """What is wrong with the board for this channel, or why it can't be looked at. Other channels' names are none of
+    its people's business."""
     ours = NotionBoard.objects.connected().first()
     if ours is None:
         return Finding(Level.FAIL, "No board is set up", "Make one: manage.py notion_board create.")
