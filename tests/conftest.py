@@ -11,7 +11,10 @@ from django.conf import settings as django_settings
 from pytest_django import Settings
 
 from sandbox.client import SandboxClient
+from tests.chromium import chromium
 from tests.sandboxes import KEY, Process
+
+__all__ = ["chromium"]  # a fixture
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,24 +1,17 @@
 """A real Chromium before the live server: logged in, and strict about what a page may do."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
 from pytest_django.live_server_helper import LiveServer
 
+from tests.chromium import CHROMIUM
 from tests.factories import make_operator
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# No sandbox: CI runs as root in a container. The others keep Chromium from calling home.
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio"),
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,19 +53,6 @@ class Witness:
     def _note(self, request: Request, home: str) -> None:
         if not request.url.startswith((f"{home}/", "data:", "blob:")):
             self.outside.append(request.url)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Where there is none the tests are skipped, but not in CI: green there means that they ran."""
-    if CHROMIUM is None:
-        pytest.fail("Chromium is not installed (Debian: apt install chromium)")
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        # Playwright's synchronous calls run in an event loop of their own, which Django takes for async code.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

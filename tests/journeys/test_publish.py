@@ -113,7 +113,7 @@ def assert_review_page(run: Journey, task: Task) -> None:
         assert page.status_code == 200
         assert task.title in page.text
         files = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))
-        assert {"review", "house"} <= {file.removeprefix("/static/").split(".")[0] for file in files}
+        assert {"review", "house"} <= {re.split("[./]", file.removeprefix("/static/"))[0] for file in files}
         for file in files:
             answer = browser.get(f"{run.stack.url}{file}", timeout=10)
             assert (answer.status_code, "immutable" in answer.headers["Cache-Control"]) == (200, True), file

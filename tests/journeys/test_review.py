@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from production import asking
 from production.stages import REVIEWS, Status
-from tests.browser.conftest import CHROMIUM, chromium
+from tests.chromium import CHROMIUM
 from tests.journeys.conftest import Journey
 
 __all__ = ["chromium"]  # the fixture

@@ -10,6 +10,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from production import asking, commitment, decisions, review, workspace
+from production.cards import Flag
 from production.models import Cap, Provider, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, Status
 from tests.factories import make_channel, make_production, make_stage, make_take, make_task, walk
@@ -105,7 +106,7 @@ def test_read_tells_what_is_known_of_the_film() -> None:
     film = task.takes.get(kind="film")
     workspace.file_of(film).with_suffix(".srt").write_text("")
     (card,) = review.read(task).cards
-    assert (card.flags, card.is_suspicious) == (found, True)
+    assert card.flags == [Flag("stands still for 3.0 s", "warning", 4.5)]
     assert card.poster == card.shown.poster_url == f"/media/take/{film.pk}/poster"
     assert card.shown.captions_url == f"/media/take/{film.pk}/captions.vtt"
     facts = card.shown.facts
