@@ -138,7 +138,7 @@ def test_findings_stand_at_their_piece_and_posters_before_it(page: Page) -> None
     for (_, position), looked in looking.look_over(files, {}).items():
         task.takes.filter(kind="clip", position=position).update(findings=looked.findings, measured=looked.measured)
     page.goto(review_of(task))
-    expect(page.locator("#clip-1 p.error")).to_have_text("Stands still for 10.0 s.")
+    expect(page.locator("#clip-1 .flags .error")).to_have_text("Stands still for 10.0 s")
     expect(page.locator("#decision")).to_contain_text("Look closely at")
     poster = page.locator("#clip-1 video").get_attribute("poster")
     assert poster == reverse("take-poster", args=[task.takes.get(kind="clip", position=1).pk])

@@ -13,7 +13,6 @@ from production.stages import REVIEWS, Status
 from tests.chromium import CHROMIUM
 from tests.journeys.conftest import Journey
 
-__all__ = ["chromium"]  # the fixture
 pytestmark = [
     pytest.mark.journey,
     pytest.mark.browser,

@@ -107,7 +107,7 @@ def test_read_tells_what_is_known_of_the_film() -> None:
     workspace.file_of(film).with_suffix(".srt").write_text("")
     (card,) = review.read(task).cards
     assert card.flags == [Flag("stands still for 3.0 s", "warning", 4.5)]
-    assert card.poster == card.shown.poster_url == f"/media/take/{film.pk}/poster"
+    assert card.shown.poster_url == f"/media/take/{film.pk}/poster"
     assert card.shown.captions_url == f"/media/take/{film.pk}/captions.vtt"
     facts = card.shown.facts
     assert (facts.frame, facts.lufs, facts.true_peak, facts.is_loud_enough) == ("1920 × 1080", -14.2, -1.6, True)
