@@ -10,7 +10,7 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-from production.notion import is_signed
+from production.outside import is_signed
 
 SECRET = os.environ["BARE_SECRET"]
 

@@ -5,8 +5,6 @@ is counted in the budget that all processes share, before it is sent.
 """
 
 import datetime as dt
-import hashlib
-import hmac
 import json
 import re
 import ssl
@@ -231,12 +229,6 @@ def _value(name: str, value: str) -> dict[str, Any]:
     if name == "Status":
         return {_status_kind(): {"name": value}}
     return {"select": {"name": value} if value else None}
-
-
-def is_signed(body: bytes, signature: str, token: str) -> bool:
-    """`X-Notion-Signature: sha256=<hex>` is an HMAC over the raw body with the verification token."""
-    expected = "sha256=" + hmac.new(token.encode(), body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected.encode(), signature.encode())
 
 
 def _trouble(what: str, error: HTTPResponseError) -> Trouble:

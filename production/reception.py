@@ -15,11 +15,10 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from production import notion
 from production.broker import ring
 from production.errors import Kind, Trouble
 from production.models import NotionBoard, NotionEvent
-from production.outside import storable
+from production.outside import is_signed, storable
 
 log = structlog.get_logger(__name__)
 JOB = "production.jobs.take_in"
@@ -68,7 +67,7 @@ def confirm(board: NotionBoard, *, by: str) -> None:
 
 def _is_signed(body: bytes, signature: str) -> bool:
     secret = _secrets(_period()).signing
-    return secret is not None and notion.is_signed(body, signature, secret)
+    return secret is not None and is_signed(body, signature, secret)
 
 
 def _shake_hands(board: NotionBoard, token: Any) -> str:
