@@ -47,6 +47,7 @@ SETTINGS = {
 SAME = ("status", "moves", "selected", "unfinished", "notion", "films", "published", "stuck")
 NOTHING = ("tasks_lost", "paid_twice", "uploaded_twice", "claims_left", "lines_open", "unbooked_usd")
 CLOCKED = {"UPDATE production_take"}  # leases are renewed as often as the clock says: one more or less each time
+RENEWALS = 8  # of an act that are points: the ninth finds what the eighth did; a slow script has ninety of them
 forked = multiprocessing.get_context("forkserver")
 
 
@@ -300,6 +301,8 @@ def _options() -> argparse.Namespace:
 def _points(passed: dict[Passage, bool]) -> Iterator[Point]:
     """Before and after each; where scripts ran, they die too, or they live on."""
     for passage, with_scripts in passed.items():
+        if passage.what in CLOCKED and passage.nth > RENEWALS:
+            continue
         for when in (BEFORE, AFTER):
             for scripts_too in (False, True)[: 1 + with_scripts]:
                 yield Point(passage, when, scripts_too)
