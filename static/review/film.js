@@ -39,7 +39,7 @@ function scene(at) {
 
 // A clip that is shorter than what is said holds its last frame; a longer one is cut.
 function playFilm() {
-  for (const part of media()) part.play().catch(() => {}); // interrupted by the next scene
+  media().forEach(start);
 }
 
 function load(part, url) {

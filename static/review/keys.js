@@ -33,7 +33,7 @@ const IN_DIALOG = {
 
 function playTake() {
   const media = one("[data-take]", document.activeElement.closest(".column") ?? none);
-  if (media) media.paused ? media.play() : media.pause();
+  if (media) media.paused ? start(media) : media.pause();
 }
 
 function inDialog(event, dialog) {

@@ -8,10 +8,13 @@ function toggle(piece) {
   media.paused || media.muted ? aloud(media) : media.pause();
 }
 
+// A play that a pause overtakes is no fault, and a file that can't be played says so in its own frame.
+const start = (media) => media?.play().catch(() => {});
+
 function aloud(media) {
   media.muted = false;
   delete media.dataset.hovers;
-  media.play();
+  start(media);
 }
 
 // In the order of the video, whatever stands first on the page.
@@ -31,7 +34,7 @@ document.addEventListener("play", (event) => {
   if (media.closest("#film") || media.matches(".under")) return;
   for (const other of all("main [data-take], #takes [data-take]")) if (other !== media) other.pause();
   for (const under of all(".under")) if (under.pause) under.pause();
-  under(media)?.play();
+  start(under(media));
 }, true);
 
 document.addEventListener("pause", (event) => {
