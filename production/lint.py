@@ -54,7 +54,7 @@ def look(task: Task) -> Iterator[Finding]:
     used |= {asset.reference_id for asset in assets if asset.reference_id}
     for asset in assets:
         if asset.pk not in used:
-            yield Finding(f"image {asset.key}", "no clip uses it, and it is paid all the same")
+            yield Finding(f"image {asset.key}", "is used by no clip, and paid all the same")
     for clip in clips:
         yield from _clip(clip)
 
@@ -109,7 +109,7 @@ def _order(where: str, words: str) -> Iterator[Finding]:
 def _risk(where: str, words: str) -> Iterator[Finding]:
     found = sorted({match.lower() for match in _risky().findall(words)})
     if found:
-        yield Finding(where, f"moderation may refuse it for: {', '.join(found)}")
+        yield Finding(where, f"may be refused by moderation for: {', '.join(found)}")
 
 
 def _risky() -> re.Pattern[str]:

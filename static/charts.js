@@ -22,7 +22,7 @@
   }
 
   function options(figure, data) {
-    const axis = (isValue) => ({ stacked: true, beginAtZero: true, grid: { display: isValue }, border: { display: false }, ticks: { maxRotation: 0, ...(isValue && { maxTicksLimit: 5, precision: 0 }) } });
+    const axis = (isValue) => ({ stacked: true, beginAtZero: true, title: { display: isValue, text: figure.dataset.unit }, grid: { display: isValue }, border: { display: false }, ticks: { maxRotation: 0, ...(isValue && { maxTicksLimit: 5, precision: 0 }) } });
     const lies = "lies" in figure.dataset;
     return {
       animation: false,
@@ -40,7 +40,7 @@
   function paint(chart) {
     for (const set of chart.data.datasets) set.backgroundColor = colour(set.tone);
     for (const scale of Object.values(chart.options.scales)) {
-      scale.ticks.color = colour("soft");
+      scale.ticks.color = scale.title.color = colour("soft");
       scale.grid.color = colour("line");
     }
     chart.options.plugins.legend.labels.color = colour("ink");

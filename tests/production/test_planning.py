@@ -339,8 +339,8 @@ def test_lint_names_order_risk_and_what_no_clip_uses():
     found = {(finding["where"], finding["message"].split(":")[0]) for finding in landed(shots=shots).findings}
     assert ("clip 1, motion", "names the camera before the action") in found
     assert ("clip 2, motion", "names no camera move") in found
-    assert ("clip 2, motion", "moderation may refuse it for") in found
-    assert ("image comb", "no clip uses it, and it is paid all the same") in found
+    assert ("clip 2, motion", "may be refused by moderation for") in found
+    assert ("image comb", "is used by no clip, and paid all the same") in found
 
 
 def test_sameness_of_a_sisters_video_stops_and_a_yes_overrules(settings: Settings, at_once):
