@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FOLDER = ROOT / "var/run"
 PORT = 8000
 CLIPS = 3  # of the example videos
+UNDO = {"UNDO_SECONDS": "10"}  # a person sits here, perhaps with real keys; the stack's own is none
 
 
 def main() -> int:
@@ -29,7 +30,8 @@ def main() -> int:
     console = Console()
     try:
         with Supervisor(folder / "logs", say=lambda line: console.print(line, style="yellow")) as supervisor:
-            _serve(Stack(folder, require_port(port), supervisor, settings=_secrets(folder), dotenv=dotenv), console)
+            own = _secrets(folder) | UNDO
+            _serve(Stack(folder, require_port(port), supervisor, settings=own, dotenv=dotenv), console)
     except (StartError, devpg.PostgresError) as error:
         console.print(f"make run: {error}", style="red", soft_wrap=True)
         return 1
