@@ -16,6 +16,7 @@ from unfold.views import ChangeList
 from production import caps, explain
 from production.admin.base import HouseAdmin, LookOnlyAdmin, bar, moment, origin, pill, task_link
 from production.budget import used
+from production.cards import Shot
 from production.models import Cap, LedgerEntry, Meter, Provider, Take, Tally
 from production.providers import LANE, calls_today, holds, slots_of
 from production.templatetags.money import usd
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     BusyLane = WithAnnotations[Provider, Traffic]
     UsedCap = WithAnnotations[Cap, Shown]
 
+PLAYERS = {
+    "image": '<a href="{0}"><img class="shown" src="{0}" alt="{1}" loading="lazy"></a>',
+    "video": '<video class="shown" src="{}" controls playsinline preload="metadata" aria-label="{}"></video>',
+    "audio": '<audio src="{}" controls preload="metadata" aria-label="{}"></audio>',
+}
 TONES = {
     Take.State.DONE: "done",
     Take.State.FAILED: "error",
@@ -159,21 +165,49 @@ def _of_lane(takes: QuerySet[Take], amount: Aggregate) -> Coalesce:
 
 @admin.register(Take)
 class TakeAdmin(LookOnlyAdmin):
-    list_display = ("piece_name", "of", "outcome", "counts", "lane", "attempt", "length", "source", "made", "trouble")
+    list_display = (
+        "piece_name",
+        "small",
+        "of",
+        "outcome",
+        "counts",
+        "lane",
+        "attempt",
+        "length",
+        "source",
+        "made",
+        "trouble",
+    )
+    list_display_links = ("piece_name", "small")
     list_filter = ("state", "kind", "lane", "simulated", "channel")
     search_fields = ("task__title", "ref")
     list_select_related = ("task", "lane", "channel")
     fieldsets = (
-        (None, {"fields": ("of", "piece_name", "number", "outcome", "why", "counts", "overruled_by", "prompt")}),
+        (
+            None,
+            {"fields": ("of", "piece_name", "number", "outcome", "why", "counts", "overruled_by", "prompt", "whole")},
+        ),
         ("Who is at it", {"fields": ("lane", "attempt", "tries", "holder", "ref", "started", "finished", "due_at")}),
         ("What came of it", {"fields": ("length", "megabytes", "source", "error_kind", "trouble")}),
         ("For the curious", {"fields": ("recipe", "fingerprint", "host", "output", "sha256", "result")}),
     )
-    readonly_fields = ("of", "piece_name", "outcome", "why", "counts", "length", "megabytes", "source", "trouble")
+    readonly_fields = (
+        *("of", "piece_name", "outcome", "why", "counts", "whole", "length", "megabytes", "source", "trouble"),
+    )
 
     @admin.display(description="Piece", ordering="kind")
     def piece_name(self, take: Take) -> str:
         return str(take)
+
+    @admin.display(description="Look")
+    def small(self, take: Take) -> SafeString | str:
+        url = Shot(take).poster_url
+        return format_html('<img class="poster" src="{}" alt="" loading="lazy">', url) if url else "–"
+
+    @admin.display(description="Look")
+    def whole(self, take: Take) -> SafeString | str:
+        shot = Shot(take)
+        return format_html(PLAYERS[shot.media], shot.url, take) if shot.url else "–"
 
     @admin.display(description="State", ordering="state")
     def outcome(self, take: Take) -> SafeString:

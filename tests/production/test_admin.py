@@ -1,6 +1,7 @@
 """The admin's own pages: lists, forms, secrets, many decisions at once."""
 
 import datetime as dt
+import re
 
 import pytest
 from django.contrib import admin
@@ -320,6 +321,15 @@ def test_event_names_its_task_and_no_page_id(operator_client: Client) -> None:
     html = operator_client.get(reverse("admin:production_notionevent_changelist")).content.decode()
     assert review_of(task) in html
     assert task.page_id not in html
+
+
+@pytest.mark.parametrize(("kind", "player"), [("image", "img"), ("clip", "video"), ("narration", "audio")])
+def test_take_is_looked_at_in_its_list_and_on_its_page(operator_client: Client, kind: str, player: str) -> None:
+    take = make_take(make_task(Status.AUDIO_READY), kind, 1, measured={"poster": True})
+    shown = operator_client.get(reverse("admin:production_take_changelist")).content.decode()
+    assert f'<img class="poster" src="/media/take/{take.pk}/poster"' in shown
+    page = operator_client.get(reverse("admin:production_take_change", args=[take.pk])).content.decode()
+    assert re.search(rf'<{player} [^>]*src="/media/take/{take.pk}"', page)
 
 
 def test_caps_count_what_is_simulated_apart(operator_client: Client) -> None:
