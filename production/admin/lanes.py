@@ -166,27 +166,15 @@ def _of_lane(takes: QuerySet[Take], amount: Aggregate) -> Coalesce:
 @admin.register(Take)
 class TakeAdmin(LookOnlyAdmin):
     list_display = (
-        "piece_name",
-        "small",
-        "of",
-        "outcome",
-        "counts",
-        "lane",
-        "attempt",
-        "length",
-        "source",
-        "made",
-        "trouble",
+        *("piece_name", "small", "of", "outcome", "counts", "lane", "attempt", "length", "source", "made", "trouble"),
     )
     list_display_links = ("piece_name", "small")
     list_filter = ("state", "kind", "lane", "simulated", "channel")
     search_fields = ("task__title", "ref")
     list_select_related = ("task", "lane", "channel")
     fieldsets = (
-        (
-            None,
-            {"fields": ("of", "piece_name", "number", "outcome", "why", "counts", "overruled_by", "prompt", "whole")},
-        ),
+        (None, {"fields": ("of", "piece_name", "number", "outcome", "why", "whole", "prompt")}),
+        ("What counts", {"fields": ("counts", "overruled_by")}),
         ("Who is at it", {"fields": ("lane", "attempt", "tries", "holder", "ref", "started", "finished", "due_at")}),
         ("What came of it", {"fields": ("length", "megabytes", "source", "error_kind", "trouble")}),
         ("For the curious", {"fields": ("recipe", "fingerprint", "host", "output", "sha256", "result")}),
