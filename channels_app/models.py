@@ -23,7 +23,7 @@ OPTIONAL_GATES = [
     *((stage.name, stage.title) for stage in STAGES if stage.gate == "optional"),
 ]
 # Gates with a status of their own for the yes, which a person can set in Notion.
-NOTION_GATES = [(s.name, s.title) for s in STAGES if s.gate == "optional" and s.approved != s.ready]
+NOTION_GATES = [(s.name, s.title) for s in STAGES if s.gate == "optional" and s.keeps_yes]
 
 
 def default_gates() -> list[str]:

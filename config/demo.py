@@ -13,7 +13,7 @@ from rich.console import Console
 from config import devpg
 from config.stack import ROOT, Stack
 from config.supervisor import StartError, Supervisor, free_port, guard, require_port
-from production.stages import PIECES, STAGES, STEPS
+from production.stages import PIECES, STAGE, STAGES, STEPS
 
 FOLDER = ROOT / "var/demo"
 TOPIC = "How lighthouses learned to blink, and why every one of them blinks differently"
@@ -95,7 +95,7 @@ def _is_whole(summary: dict[str, Any], clips: int) -> bool:
 def _has_every_piece(takes: dict[str, int], clips: int) -> bool:
     """One of what a video has once; for each clip one of the others, be its picture a composite or a split screen."""
     wanted = {piece.kind: {"task": 1, "asset": 1, "clip": clips, "step": len(STEPS)}[piece.per] for piece in PIECES}
-    pictures = {piece.kind for piece in PIECES if piece.stage == "composites"}
+    pictures = set(STAGE["composites"].kinds)
     return sum(takes.get(kind, 0) for kind in pictures) >= clips and all(
         takes.get(kind, 0) >= number for kind, number in wanted.items() if kind not in pictures
     )

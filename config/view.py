@@ -12,7 +12,7 @@ from rich.text import Text
 
 from production import outbox
 from production.models import Take, Task
-from production.stages import ERRORS, PIECES, REVIEWS, RUNNING, STAGES, Status
+from production.stages import ERRORS, REVIEWS, RUNNING, STAGES, Status
 
 State = Take.State
 COLOURS = {
@@ -63,7 +63,7 @@ class View:
         table.add_column(width=24)
         table.add_column(width=8, justify="right")
         for stage in STAGES:
-            kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
+            kinds = stage.kinds
             ours = [take for take in takes if take.kind in kinds]
             done = sum(take.state == State.DONE for take in ours)
             running = self.task is not None and RUNNING.get(Status(self.task.status)) == stage

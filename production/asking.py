@@ -55,7 +55,7 @@ def held_by(tasks: "QuerySet[AskedTask]", who: str | None) -> "QuerySet[AskedTas
 def _awaits_a_person() -> Q:
     settled = Q()
     for stage in STAGES:
-        if stage.review and stage.approved == stage.ready:
+        if stage.review and not stage.keeps_yes:
             yes = Approval.objects.filter(task=OuterRef("pk"), stage=stage.name, at__gte=OuterRef("status_since"))
             no_gate = ~Q(channel__gates__contains=[stage.name])
             no_gate &= ~Q(Exists(Take.objects.useless(OuterRef("pk"), stage)))

@@ -17,7 +17,7 @@ from production.lint import CLIP_SECONDS
 from production.models import Asset, Clip, Provider, Take, Task
 from production.providers import price
 from production.recipes import Need, Shelf
-from production.stages import PIECES, STEP, Piece, Stage
+from production.stages import STEP, Piece, Stage
 
 MEDIA = {".png": "image", ".mp4": "video", ".mp3": "audio"}
 STILLS = ("composite", "split", "image")
@@ -165,12 +165,12 @@ def cards(
 ) -> Iterator[Card]:
     """`takes` come newest first. `at_plan`: nobody misses an image that only a yes to the plan draws."""
     by_piece: dict[tuple[str, int], list[Shot]] = {}
-    said = texts(task) if any(piece.per == "step" for piece in PIECES if piece.stage == stage.name) else {}
+    said = texts(task) if any(piece.per == "step" for piece in stage.pieces) else {}
     for take in takes:
         shot = Shot(take, spent.get(take.pk, Decimal(0)), said.get(take.pk, ""))
-        by_piece.setdefault((take.kind, take.position), []).append(shot)
+        by_piece.setdefault(take.key, []).append(shot)
     for need in recipes.needs(task, stage, shelf):
-        shots = by_piece.get((need.piece.kind, need.position), [])
+        shots = by_piece.get(need.key, [])
         card = _card(need, shots, shelf, price(lanes[need.piece.lane], need.piece.kind))
         yield replace(card, is_ahead=at_plan and need.piece.per == "asset")
 

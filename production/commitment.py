@@ -51,10 +51,10 @@ def of(task: Task, stage: Stage, shelf: Shelf | None = None, lanes: dict[str, Pr
     to_make: set[tuple[str, int]] = set()
     by_lane: dict[str, Decimal] = {}
     for need in (need for later in stages for need in recipes.needs(task, later, shelf)):
-        take = shelf.takes.get((need.piece.kind, need.position))
-        sources = {(source.kind, source.position) for source in need.recipe.sources} if need.recipe else set()
+        take = shelf.takes.get(need.key)
+        sources = {source.key for source in need.recipe.sources} if need.recipe else set()
         if take is None or sources & to_make or not recipes.is_current(take, need):
-            to_make.add((need.piece.kind, need.position))
+            to_make.add(need.key)
             lane = need.piece.lane
             by_lane[lane] = by_lane.get(lane, Decimal(0)) + price(lanes[lane], need.piece.kind)
     costs = {lane: usd for lane, usd in by_lane.items() if usd}

@@ -40,7 +40,8 @@ def begin_at(task: Task, stage_name: str, *, by: str) -> None:
     """A draft whose earlier stages were made elsewhere lines up for this one; every gate on the way has this yes."""
     task, stage = lifecycle.lock(task.pk), _stage_called(stage_name)
     before = STAGES[: stage.index]
-    missing = [need for earlier in before for need in recipes.needs(task, earlier) if not _has_selected(task, need)]
+    shelf = recipes.Shelf(task)
+    missing = [need for earlier in before for need in recipes.lacks(task, earlier, shelf)[0]]
     if missing:
         first = f"{missing[0].piece.kind} {missing[0].position or ''}".strip()
         raise DecisionError(f"{first} is missing: it can begin at {missing[0].piece.stage}, not at {stage.name}")
@@ -275,13 +276,13 @@ def adopt(task: Task, *, by: str) -> str:
     """What is there is enough: every piece has a selected take, so the failed stage counts as done."""
     task = lifecycle.lock(task.pk)
     stage = lifecycle.failed_stage(task)
-    missing = [need for need in recipes.needs(task, stage) if not _has_selected(task, need)] if stage else []
+    missing = recipes.lacks(task, stage)[0] if stage else []
     if stage is None or missing:
         raise DecisionError(
             f"{len(missing)} pieces have no take yet; redo them" if stage else "Nothing has failed here"
         )
     takes.cancel(task.takes.filter(state=State.FAILED))
-    flow.finish_with_what_is_there(task, stage, by=by)
+    flow.end(task, stage, Verb.ADOPT, by=by)
     return f"{stage.title} stands as it is"
 
 
@@ -293,11 +294,11 @@ def _stage_called(name: str) -> Stage:
 
 def _pass_gate(task: Task, stage: Stage, by: str) -> None:
     """A yes to what is there, where the channel asks for one."""
-    if stage.review and stage.review != stage.ready:
+    if stage.presents:
         lifecycle.move(task, Verb.PRESENT, by=by, stage=stage)
     if stage.asks(task.channel.gates) or Take.objects.useless(task, stage).exists():
         Approval.objects.create(task=task, stage=stage.name, content_hash=recipes.content_hash(task, stage), by=by)
-    if stage.approved and stage.approved != stage.ready:
+    if stage.keeps_yes:
         lifecycle.move(task, Verb.APPROVE, by=by, stage=stage)
 
 
@@ -320,7 +321,7 @@ def _already_approved(task: Task) -> str:
 
 
 def _needs(task: Task, stage: Stage, wanted: list[tuple[str, int]]) -> list[Need]:
-    needs = {(need.piece.kind, need.position): need for need in recipes.needs(task, stage)}
+    needs = {need.key: need for need in recipes.needs(task, stage)}
     if unknown := [f"{kind} {position}" for kind, position in wanted if (kind, position) not in needs]:
         raise DecisionError(f"{', '.join(unknown)}: not pieces of {stage.title}")
     return [needs[piece] for piece in wanted]
@@ -329,14 +330,14 @@ def _needs(task: Task, stage: Stage, wanted: list[tuple[str, int]]) -> list[Need
 def _follows(task: Task, need: Need, wanted: list[tuple[str, int]]) -> bool:
     """Whether something that it is made from is made again too: then its turn comes by itself when that is done, and
     made now it would be bought twice. What a person picked never goes out of date by itself."""
-    sources = {(source.kind, source.position) for source in need.recipe.sources} if need.recipe else set()
-    picked = task.takes.of(need.piece.kind, need.position).filter(selected=True).exclude(overruled_by="")
+    sources = {source.key for source in need.recipe.sources} if need.recipe else set()
+    picked = task.takes.of(*need.key).filter(selected=True).exclude(overruled_by="")
     return bool(sources & set(wanted)) and not picked.exists()
 
 
 def _plan_again(task: Task, need: Need) -> None:
     """A new take of the piece; one that failed makes room for it. Without its inputs the stage plans it by itself."""
-    former = task.takes.of(need.piece.kind, need.position)
+    former = task.takes.of(*need.key)
     takes.cancel(former.filter(state__in=[State.FAILED, State.WAITING]))
     if former.live().exists():
         raise DecisionError(f"{need.piece.kind} {need.position or ''} is being made at this moment")
@@ -371,7 +372,3 @@ def _say_yes_to_own_words(task: Task, before: tuple[str, str], by: str) -> None:
         yes = task.approvals.filter(stage=STAGES[0].name, content_hash=old)
         if old != new and yes.exists() and not lint.stops(task):
             Approval.objects.get_or_create(task=task, stage=STAGES[0].name, content_hash=new, defaults={"by": by})
-
-
-def _has_selected(task: Task, need: Need) -> bool:
-    return task.takes.of(need.piece.kind, need.position).filter(selected=True).exists()

@@ -16,7 +16,7 @@ from production import caps, ledger, providers, runner, takes, workspace
 from production.broker import ring
 from production.fairness import Candidate, Lane
 from production.models import Priority, Provider, Take
-from production.stages import PIECE, PIECES
+from production.stages import PIECE, PIECES, pieces_in
 
 State = Take.State
 BEHIND = 20  # expired claims looked at behind those that are wanted: a function of ours may be at work all the same
@@ -110,7 +110,7 @@ def _claim(lane: str, most: int) -> tuple[list[Take], bool]:
 
 
 def _collect(lane: Provider, most: int, now: dt.datetime) -> list[Take]:
-    if not any(piece.two_phase for piece in PIECES if piece.lane == lane.pk):
+    if not any(piece.two_phase for piece in pieces_in(lane.pk)):
         return []
     finished = Take.objects.filter(_due(lane.pk, now), ~Q(ref=""))
     ids = list(finished.order_by("due_at", "pk").values_list("pk", flat=True)[:most])
@@ -136,7 +136,7 @@ def _buy(lane: Provider, most: int, now: dt.datetime) -> tuple[list[Take], bool]
 def _line(lane: Provider, standing: Lane, most: int, now: dt.datetime, limits: caps.Limits) -> list[Candidate]:
     """The first `most` of each channel, and how each channel stands."""
     full = caps.full(lane, limits, now)
-    kinds = {piece.kind for piece in PIECES if piece.lane == lane.pk} - full.kinds
+    kinds = {piece.kind for piece in pieces_in(lane.pk)} - full.kinds
     if not kinds:
         return []
     values: dict[str, Any] = {"lane": lane.pk, "now": now, "most": most, "kinds": sorted(kinds)}

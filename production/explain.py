@@ -13,7 +13,7 @@ from channels_app.models import Channel
 from production import asking, caps, providers, workspace
 from production.fairness import half
 from production.models import Heartbeat, Meter, Priority, Provider, Take, Task
-from production.stages import ERRORS, PIECES, REVIEWS, RUNNING, STAGES, Status
+from production.stages import ERRORS, REVIEWS, RUNNING, STAGES, Status
 
 State = Take.State
 
@@ -95,8 +95,8 @@ def _before(task: Task, channel: Channel) -> int:
 def _why_running(task: Task) -> Blocker:
     """What keeps the stage from its end: of its live takes the one that is furthest, or the first one's blocker."""
     stage = RUNNING[Status(task.status)]
-    kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
-    live = list(task.takes.live().filter(kind__in=kinds).select_related("lane", "channel", "task").order_by("position"))
+    ours = task.takes.live().filter(kind__in=stage.kinds)
+    live = list(ours.select_related("lane", "channel", "task").order_by("position"))
     if not live:
         return _why_no_worker() or Blocker("Nothing: the stage ends with the next round of the sweep")
     at_work = [take for take in live if take.state in (State.CLAIMED, State.SUBMITTED)]

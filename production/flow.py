@@ -71,9 +71,9 @@ def _start(task: Task) -> bool:
         lifecycle.move(task, Verb.CLAIM, by=SYSTEM)
     stage = WAITS_IN[Status(task.status)]
     before = STAGES[stage.index - 1] if stage.index else None
-    if before and before.approved == before.ready and gates.is_gate_open(task, before):
+    if before and not before.keeps_yes and gates.is_gate_open(task, before):
         return False
-    if before and before.approved != before.ready and gates.is_yes_void(task, before):
+    if before and before.keeps_yes and gates.is_yes_void(task, before):
         lifecycle.move(task, Verb.SEND_BACK, stage=before, by=SYSTEM, reason="Changed after the yes")
         slot_is_free(task)
         return False
@@ -87,7 +87,7 @@ def _try_again(task: Task, stage: Stage) -> None:
     """What failed when the task was here before gets new tries if it is still wanted as it was; else it is replaced."""
     latest = _latest(task)
     for need in recipes.needs(task, stage):
-        take = latest.get((need.piece.kind, need.position))
+        take = latest.get(need.key)
         if take and take.state == State.FAILED and _is_same(take, need) and not _may_have_been_paid(take):
             takes.retry(take)
             ring_lane(take.lane_id)
@@ -106,8 +106,8 @@ def advance(task: Task) -> None:
     stage = RUNNING.get(Status(task.status))
     if stage is None:
         return
-    needs = recipes.needs(task, stage)
-    latest = _latest(task)
+    shelf, latest = recipes.Shelf(task), _latest(task)
+    needs = recipes.needs(task, stage, shelf)
     held = stage.index == 0 and gates.awaits_plan_yes(task)
     free = [need for need in needs if not (held and need.piece.per == "asset")]
     planned = [need for need in free if _plan_if_missing(task, need, latest)]
@@ -116,18 +116,26 @@ def advance(task: Task) -> None:
     ours = [take for take in latest.values() if take.piece.stage == stage.name]
     if planned or any(take.is_live for take in ours):
         return
-    _end(task, stage, needs, ours)
+    if broken := [take for take in ours if take.state == State.FAILED and take.key in {need.key for need in needs}]:
+        _fail_for(task, stage, broken, len(needs))
+    elif stage.index == 0 and shelf.is_planned and not shelf.assets:
+        _fail_for_misfit(task, stage)
+    elif (needs and all(need.recipe for need in needs)) or (held and shelf.is_planned):
+        end(task, stage, Verb.FINISH, by=SYSTEM)
+    else:
+        reason = "Nothing is left to do and yet pieces are missing; send it back to an earlier stage"
+        fail(task, stage, reason, alerts.cause_of(stage.name, reason))
 
 
 def _latest(task: Task) -> dict[tuple[str, int], Take]:
     """The take that decides about each piece: the selected one, unless a newer one is under way or has failed."""
     found = task.takes.deciding().order_by("kind", "position", "-number")
-    return {(take.kind, take.position): take for take in found.distinct("kind", "position")}
+    return {take.key: take for take in found.distinct("kind", "position")}
 
 
 def _plan_if_missing(task: Task, need: Need, latest: dict[tuple[str, int], Take]) -> bool:
     """Plan a take of the piece if there is none, or only ones that are out of date."""
-    take = latest.get((need.piece.kind, need.position))
+    take = latest.get(need.key)
     if need.recipe is None or (take and (take.is_live or _is_wanted(take, need))):
         return False
     if take and take.state == State.FAILED:
@@ -160,43 +168,31 @@ def _is_same(take: Take, need: Need) -> bool:
     return recipe is not None and take.recipe == recipe.as_json() and take.fingerprint == recipe.fingerprint
 
 
-def _end(task: Task, stage: Stage, needs: list[Need], ours: list[Take]) -> None:
-    wanted = {(need.piece.kind, need.position) for need in needs}
-    broken = [take for take in ours if take.state == State.FAILED and (take.kind, take.position) in wanted]
-    if broken:
-        first = broken[0]
-        own = task if first.error_kind == Kind.REFUSED else None
-        cause = alerts.cause_of(stage.name, first.error, kind=first.error_kind, lane=first.lane_id, task=own)
-        fail(task, stage, f"{len(broken)} of {len(needs)} pieces failed: {first.name}: {first.error}", cause)
-    elif stage.index == 0 and recipes.Shelf(task).is_planned and not task.assets.exists():
-        fault = planning.misfit(planning.outputs_so_far(task)) or "it asks for no image"
-        fail(task, stage, f"The steps of the plan don't fit together: {fault}", alerts.cause_of(stage.name, "misfit"))
-    elif (needs and all(need.recipe for need in needs)) or (
-        stage.index == 0 and gates.awaits_plan_yes(task) and recipes.Shelf(task).is_planned
-    ):
-        _finish(task, stage)
-    else:
-        reason = "Nothing is left to do and yet pieces are missing; send it back to an earlier stage"
-        fail(task, stage, reason, alerts.cause_of(stage.name, reason))
+def _fail_for(task: Task, stage: Stage, broken: list[Take], of: int) -> None:
+    first = broken[0]
+    own = task if first.error_kind == Kind.REFUSED else None
+    cause = alerts.cause_of(stage.name, first.error, kind=first.error_kind, lane=first.lane_id, task=own)
+    fail(task, stage, f"{len(broken)} of {of} pieces failed: {first.name}: {first.error}", cause)
+
+
+def _fail_for_misfit(task: Task, stage: Stage) -> None:
+    """All steps of the plan are there, and nothing can be drawn from them."""
+    fault = planning.misfit(planning.outputs_so_far(task)) or "it asks for no image"
+    fail(task, stage, f"The steps of the plan don't fit together: {fault}", alerts.cause_of(stage.name, "misfit"))
 
 
 def fail(task: Task, stage: Stage, reason: str, cause: str) -> None:
     """To the stage's error status, with an alarm of this cause; a retry begins here again."""
-    lifecycle.move(task, Verb.FAIL, by=SYSTEM, stage=stage, reason=f"{reason}. It waits for you: retry or redo.")
-    message = f"“{task}” stopped in {stage.title}: {reason}. It waits for you: retry or redo."
-    alerts.raise_alarm(message, cause=cause, task=task, stage=stage.name)
+    reason = f"{reason}. It waits for you: retry or redo."
+    lifecycle.move(task, Verb.FAIL, by=SYSTEM, stage=stage, reason=reason)
+    alerts.raise_alarm(f"“{task}” stopped in {stage.title}: {reason}", cause=cause, task=task, stage=stage.name)
     slot_is_free(task)
 
 
-def finish_with_what_is_there(task: Task, stage: Stage, *, by: str) -> None:
-    """A person says that the failed stage is good enough."""
-    lifecycle.move(task, Verb.ADOPT, by=by, stage=stage)
-    _open_gate(task, stage)
-
-
-def _finish(task: Task, stage: Stage) -> None:
-    """To its gate; of the first stage there may be the plan alone, for which a person is asked first."""
-    lifecycle.move(task, Verb.FINISH, by=SYSTEM, stage=stage)
+def end(task: Task, stage: Stage, verb: Verb, *, by: str) -> None:
+    """It is finished, or a person says that what is there is good enough (adopt). Then to its gate; of the first stage
+    there may be the plan alone, for which a person is asked first."""
+    lifecycle.move(task, verb, by=by, stage=stage)
     _open_gate(task, stage)
 
 
@@ -205,9 +201,9 @@ def _open_gate(task: Task, stage: Stage) -> None:
     useless = Take.objects.useless(task, stage).first()
     if useless and not stage.asks(task.channel.gates):
         lifecycle.remark(task, f"You are asked: {useless} {useless.findings[0]['words']}", stage=stage, by=SYSTEM)
-    if stage.review and stage.review != stage.ready:
+    if stage.presents:
         lifecycle.move(task, Verb.PRESENT, by=SYSTEM, stage=stage)
-    if stage.approved and stage.approved != stage.ready and not gates.is_gate_open(task, stage):
+    if stage.keeps_yes and not gates.is_gate_open(task, stage):
         lifecycle.move(task, Verb.APPROVE, by=SYSTEM, stage=stage, reason="Nobody has to be asked (again)")
     slot_is_free(task)
 
@@ -261,16 +257,16 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
         return
     collecting = take.state == State.CLAIMED and bool(take.ref) and not outcome.dead_ref
     wanted = collecting or _is_in_its_stage(task, take)  # a cancelled task buys nothing more
-    until = again = next_try(trouble, take.tries + 1, take.lane) if wanted else None
+    again = due = next_try(trouble, take.tries + 1, take.lane) if wanted else None
     if again and trouble.kind == Kind.QUOTA and not collecting:  # what is paid is asked for when the quota is back
-        again = _close_lane(take, trouble, again)
+        due = _close_lane(take, trouble, again)
     if not collecting:
         _book_failure(take, trouble, outcome)
     elif not again:
         ledger.settle(take, outcome.usd)  # rendered and billed, only not to be had any more
-    if again and until:
-        takes.again_at(take, trouble, again, counts=trouble.kind != Kind.QUOTA, keep_ref=collecting)
-        _note_next_try(task, take, trouble, until)
+    if again and due:
+        takes.again_at(take, trouble, due, counts=trouble.kind != Kind.QUOTA, keep_ref=collecting)
+        _note_next_try(task, take, trouble, again)
     else:
         takes.failed(take, trouble, keep_ref=collecting)
         lifecycle.note(task, f"{take.name}: {trouble.message} ({trouble.kind})", stage=_stage(take))

@@ -259,7 +259,7 @@ def _bring_in_plan(task: Task, plan: Json, by: str) -> None:
     outputs = planning.outputs_of(plan)
     for step in STEPS:
         needs = recipes.needs(task, STAGES[0])
-        (need,) = [need for need in needs if (need.piece.kind, need.position) == ("plan", step.number)]
+        (need,) = [need for need in needs if need.key == ("plan", step.number)]
         take, token = _planned(task, need), uuid.uuid4()
         take.token = token
         path = _place(take)
@@ -270,14 +270,13 @@ def _bring_in_plan(task: Task, plan: Json, by: str) -> None:
 
 def _bring_in_stage(task: Task, stage: str, production: Production, copies: dict[Piece, Path], by: str) -> None:
     """Piece by piece as what they are made from is there; then those whose sources are lost: a person has them."""
-    left = {(need.piece.kind, need.position) for need in recipes.needs(task, STAGE[stage])} & copies.keys()
+    left = {need.key for need in recipes.needs(task, STAGE[stage])} & copies.keys()
     while left:
-        needs = [need for need in recipes.needs(task, STAGE[stage]) if (need.piece.kind, need.position) in left]
+        needs = [need for need in recipes.needs(task, STAGE[stage]) if need.key in left]
         ready = [need for need in needs if need.recipe] or needs
         for need in ready:
-            piece = (need.piece.kind, need.position)
-            _bring_in_medium(task, need, production.media[piece], copies[piece], by)
-            left.remove(piece)
+            _bring_in_medium(task, need, production.media[need.key], copies[need.key], by)
+            left.remove(need.key)
 
 
 def _bring_in_medium(task: Task, need: Need, medium: Medium, copy: Path, by: str) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from production import gates, reasons
 from production.models import Decision, Take, Task
 from production.outside import storable
-from production.stages import PIECES, Stage
+from production.stages import Stage
 
 SALT = "review"
 MOST_SAID = 40_000  # characters: a thousand takes
@@ -87,7 +87,7 @@ def witness(
     task: Task, stage: Stage | None, verb: str, *, by: str, look: Look, content: str = "", reason: str = ""
 ) -> None:
     """Keep what was decided and what lay there, before anything is moved."""
-    kinds = [piece.kind for piece in PIECES if stage and piece.stage == stage.name]
+    kinds = stage.kinds if stage else []
     shown = task.takes.filter(selected=True, kind__in=kinds).order_by("kind", "position").values_list("pk", flat=True)
     Decision.objects.create(
         task=task,

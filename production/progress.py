@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Count
 
 from production.models import Asset, Clip, Take, Task
-from production.stages import PIECES, RUNNING, STEPS, Stage, Status
+from production.stages import RUNNING, STEPS, Stage, Status
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _progress(
     stage: Stage, totals: dict[str, int], done: set[tuple[str, int]], under_way: set[tuple[str, int]]
 ) -> Progress:
     """Counted in the stage's main piece; its first one (the plan) while that is not there yet."""
-    pieces = [piece for piece in PIECES if piece.stage == stage.name]
+    pieces = stage.pieces
     first, main = pieces[0], pieces[-1]
     if first != main and any(kind == first.kind for kind, _ in under_way):
         steps = len(STEPS) if first.per == "step" else 1

@@ -18,7 +18,7 @@ from production import budget
 from production.errors import Kind, Trouble
 from production.models import LedgerEntry, Meter, Provider, Take, Tally
 from production.outside import HERE
-from production.stages import PIECES, Piece
+from production.stages import Piece, pieces_in
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _rate(lane: Provider, calls: int, now: dt.datetime) -> Limit:
 def _started(lane: Provider, most: int, since: dt.datetime) -> list[dt.datetime]:
     """The newest of a lane's calls, counted in the ledger, which knows every paid one; what is free only by its last
     start."""
-    paid = any(piece.paid for piece in PIECES if piece.lane == lane.pk)
+    paid = any(piece.paid for piece in pieces_in(lane.pk))
     rows, at = (LedgerEntry.objects.filter(lane=lane), "at") if paid else (Take.objects.filter(lane=lane), "started")
     recent = rows.filter(**{f"{at}__gt": since}).order_by(f"-{at}").values_list(at, flat=True)
     return list(recent[:most])

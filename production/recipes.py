@@ -19,7 +19,7 @@ from django.conf import settings
 
 from channels_app.models import Channel
 from production.models import Asset, Clip, Take, Task
-from production.stages import PIECE, PIECES, STEP, STEPS, Piece, Stage
+from production.stages import PIECE, STEP, STEPS, Piece, Stage
 
 STEP_OF = {step.name: step.number for step in STEPS}
 PLAIN = "Full figure, alone, on a plain white background, nothing else in the picture."
@@ -60,6 +60,10 @@ class Need:
     position: int
     recipe: Recipe | None
 
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.piece.kind, self.position
+
 
 class Shelf:
     """A task's plan and its selected takes, read once (three queries)."""
@@ -69,7 +73,7 @@ class Shelf:
         self.channel = task.channel
         self.clips = {clip.number: clip for clip in task.clips.select_related("character", "environment")}
         self.assets = {asset.number: asset for asset in task.assets.select_related("reference")}
-        self.takes = {(take.kind, take.position): take for take in task.takes.filter(selected=True)}
+        self.takes = {take.key: take for take in task.takes.filter(selected=True)}
         self._written: dict[int, bool] = {}
 
     def find(self, *pieces: tuple[str, int]) -> tuple[Take, ...] | None:
@@ -97,8 +101,7 @@ def needs(task: Task, stage: Stage, shelf: Shelf | None = None) -> list[Need]:
     shelf = shelf or Shelf(task)
     return [
         Need(piece, position, RECIPES[piece.kind](shelf, position))
-        for piece in PIECES
-        if piece.stage == stage.name
+        for piece in stage.pieces
         for position in _positions(shelf, piece)
     ]
 
@@ -119,7 +122,7 @@ def lacks(task: Task, stage: Stage, shelf: Shelf | None = None) -> tuple[list[Ne
     shelf = shelf or Shelf(task)
     missing, stale = [], []
     for need in needs(task, stage, shelf):
-        take = shelf.takes.get((need.piece.kind, need.position))
+        take = shelf.takes.get(need.key)
         if take is None:
             missing.append(need)
         elif not is_current(take, need):
@@ -131,7 +134,7 @@ def content_hash(task: Task, stage: Stage, selected: Iterable[Take] | None = Non
     """What a yes at this stage's gate binds to: the selected takes, and at the end the words that are published."""
     if selected is None:
         selected = task.takes.filter(selected=True).only("task", "kind", "position", "sha256")
-    kinds = {piece.kind for piece in PIECES if piece.stage == stage.name}
+    kinds = stage.kinds
     content: list[Any] = sorted([t.kind, t.position, t.pk, t.sha256] for t in selected if t.kind in kinds)
     if stage.gate == "always":
         content.append(metadata(task))

@@ -17,7 +17,6 @@ from production.reasons import Reason
 from production.recipes import Shelf
 from production.stages import (
     ERRORS,
-    PIECES,
     REVIEWS,
     STAGE,
     STAGES,
@@ -93,7 +92,7 @@ class Page:
     @property
     def media(self) -> str:
         """What most of its pieces are: decides the layout."""
-        return next(MEDIA.get(piece.suffix, "none") for piece in PIECES[::-1] if piece.stage == self.stage.name)
+        return next(MEDIA.get(piece.suffix, "none") for piece in reversed(self.stage.pieces))
 
     @property
     def suspicious(self) -> list[Card]:
@@ -208,7 +207,7 @@ def _tabs(task: Task, here: Stage, open_stage: Stage) -> Iterator[Tab]:
 
 def first_media(task: Task) -> list[Shot]:
     """What the reviewer of `task` will look at first, to be fetched ahead; of what is large less."""
-    kinds = [piece.kind for piece in PIECES if piece.stage == stage_at(task).name and piece.suffix in MEDIA]
+    kinds = [piece.kind for piece in stage_at(task).pieces if piece.suffix in MEDIA]
     takes = task.takes.filter(selected=True, kind__in=kinds).defer("recipe", "result").order_by("position")
     shots = [Shot(take) for take in takes[: max(AHEAD.values())]]
     return shots[: AHEAD[shots[0].media]] if shots else []

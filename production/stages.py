@@ -86,6 +86,24 @@ class Stage:
         return self.gate == "always" or (self.gate == "optional" and self.name in gates)
 
     @property
+    def presents(self) -> bool:
+        """Whether its review has a status of its own, after the one that says it is ready."""
+        return self.review not in (None, self.ready)
+
+    @property
+    def keeps_yes(self) -> bool:
+        """Whether a yes has a status of its own; where it has none, only its `Approval` tells of it."""
+        return self.approved not in (None, self.ready)
+
+    @property
+    def pieces(self) -> "tuple[Piece, ...]":
+        return tuple(piece for piece in PIECES if piece.stage == self.name)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [piece.kind for piece in self.pieces]
+
+    @property
     def index(self) -> int:
         return STAGES.index(self)
 
@@ -200,6 +218,11 @@ STEPS: tuple[Step, ...] = (
 )
 # fmt: on
 
+
+def pieces_in(lane: str) -> tuple[Piece, ...]:
+    return tuple(piece for piece in PIECES if piece.lane == lane)
+
+
 STAGE = {stage.name: stage for stage in STAGES}
 STEP = {step.number: step for step in STEPS}
 PIECE = {piece.kind: piece for piece in PIECES}
@@ -233,7 +256,7 @@ def _rows() -> Iterator[tuple[Status, Verb, Stage | None, Status]]:
 
 
 def _review_rows(stage: Stage, review: Status, approved: Status) -> Iterator[tuple[Status, Verb, Stage, Status]]:
-    if review != stage.ready:
+    if stage.presents:
         yield stage.ready, Verb.PRESENT, stage, review
     yield review, Verb.APPROVE, stage, approved
     yield review, Verb.REJECT, stage, stage.error

@@ -21,7 +21,7 @@ NOTHING = "nothing to do: the row shows what is known"
 PRIORITIES = {priority.label: priority for priority in Priority}
 BY_LABEL = {status.label: status for status in Status}
 # The gates whose yes has a status of its own, by that status.
-APPROVED = {stage.approved: stage for stage in STAGES if stage.approved and stage.approved != stage.ready}
+APPROVED = {stage.approved: stage for stage in STAGES if stage.approved and stage.keeps_yes}
 
 
 # ---------------------------------------------------------------- what it says

@@ -101,9 +101,9 @@ def _forward() -> Iterator[Step]:
     for stage in STAGES:
         yield Verb.START, stage, stage.running
         yield Verb.FINISH, stage, stage.ready
-        if stage.review and stage.review != stage.ready:
+        if stage.presents:
             yield Verb.PRESENT, stage, stage.review
-        if stage.approved and stage.approved != stage.ready:
+        if stage.keeps_yes:
             yield Verb.APPROVE, stage, stage.approved
 
 
@@ -192,7 +192,7 @@ def make_stage(task: Task, stage: Stage) -> list[Take]:
         make_plan(task)
     made: list[Take] = []
     while lacking := [need for need in recipes.needs(task, stage) if _lacks(task, need)]:
-        made += [make_take(task, need.piece.kind, need.position, recipe=need.recipe) for need in lacking]
+        made += [make_take(task, *need.key, recipe=need.recipe) for need in lacking]
     return made
 
 
@@ -207,7 +207,7 @@ def make_production(status: Status, *, clips: int = 2, assets: int = 3, failed: 
 
 
 def _lacks(task: Task, need: Need) -> bool:
-    return need.recipe is not None and not task.takes.of(need.piece.kind, need.position).exists()
+    return need.recipe is not None and not task.takes.of(*need.key).exists()
 
 
 def _finished(take: Take, seconds: float | None) -> dict[str, Any]:

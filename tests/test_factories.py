@@ -28,7 +28,7 @@ def test_make_production_makes_what_the_stage_would(status: Status) -> None:
     needs = recipes.needs(task, stage)
     assert needs
     for need in needs:
-        take = task.takes.of(need.piece.kind, need.position).get(selected=True)
+        take = task.takes.of(*need.key).get(selected=True)
         assert take.fingerprint == need.recipe.fingerprint
         assert workspace.file_of(take).stat().st_size == take.size
 

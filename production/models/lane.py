@@ -10,7 +10,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from channels_app.models import Channel
-from production.stages import PIECES
+from production.stages import pieces_in
 
 
 def is_time_zone(name: str) -> None:
@@ -105,7 +105,7 @@ class Turn(models.Model):
 
 
 def paid_kinds(lane: str) -> list[str]:
-    return [piece.kind for piece in PIECES if piece.lane == lane and piece.paid]
+    return [piece.kind for piece in pieces_in(lane) if piece.paid]
 
 
 def _is_price(value: Any) -> bool:

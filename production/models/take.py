@@ -43,8 +43,7 @@ class TakeQuerySet(models.QuerySet["Take"]):
 
     def useless(self, task: "Task | OuterRef", stage: Stage) -> "TakeQuerySet":
         """What counts in the task's stage and is useless as far as a machine can tell: then a person is asked."""
-        kinds = [piece.kind for piece in PIECES if piece.stage == stage.name]
-        found = self.filter(task=task, kind__in=kinds, selected=True, findings__contains=[{"severity": "error"}])
+        found = self.filter(task=task, kind__in=stage.kinds, selected=True, findings__contains=[{"severity": "error"}])
         return found.order_by("kind", "position")
 
     def of(self, kind: str, position: int) -> "TakeQuerySet":
@@ -153,6 +152,11 @@ class Take(models.Model):
     @property
     def piece(self) -> Piece:
         return PIECE[self.kind]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Which piece it is a take of."""
+        return self.kind, self.position
 
     @property
     def name(self) -> str:

@@ -44,9 +44,9 @@ def _is_whole(task: Any) -> bool:
     from production import recipes
     from production.stages import STAGES
 
-    selected = {(take.kind, take.position) for take in task.takes.filter(selected=True)}
+    selected = {take.key for take in task.takes.filter(selected=True)}
     needs = [need for stage in STAGES for need in recipes.needs(task, stage)]
-    return bool(needs) and all((need.piece.kind, need.position) in selected for need in needs)
+    return bool(needs) and all(need.key in selected for need in needs)
 
 
 def _billed_usd(sandbox: SandboxClient) -> float:

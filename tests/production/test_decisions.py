@@ -137,10 +137,10 @@ def test_redo_makes_only_the_chosen_piece(stage, failed):
     if failed:
         decisions.reject(task, by="ada", reason="no")
     need = recipes.needs(task, stage)[-1]
-    assert decisions.redo(task, [(need.piece.kind, need.position)] * 2, by="ada") == "Making 1 again"
+    assert decisions.redo(task, [need.key] * 2, by="ada") == "Making 1 again"
     assert status(task) == stage.running
     live = task.takes.live().get()
-    assert (live.kind, live.position, live.number) == (need.piece.kind, need.position, 2)
+    assert (live.kind, live.position, live.number) == (*need.key, 2)
     assert task.takes.get(kind=live.kind, position=live.position, selected=True).number == 1
 
 

@@ -694,7 +694,7 @@ def test_task_that_cannot_start_does_not_stop_its_channel(monkeypatch, at_once):
     bad = make_production(Status.ASSETS_APPROVED, channel=channel, clips=1, assets=2)
     good = make_task(Status.QUEUED, channel=channel)
     real = recipes.needs
-    monkeypatch.setattr(recipes, "needs", lambda task, stage: 1 // 0 if task.pk == bad.pk else real(task, stage))
+    monkeypatch.setattr(recipes, "needs", lambda task, *about: 1 // 0 if task.pk == bad.pk else real(task, *about))
     sweep.tick()
     assert fresh(good).status == Status.GENERATING_ASSETS
 
