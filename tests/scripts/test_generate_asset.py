@@ -97,12 +97,15 @@ def test_generate_asset_reads_refusals_inside_200(run, vendor, tmp_path, answer,
     [
         (429, quota_error("GenerateRequestsPerDayPerProjectPerModel"), "quota", None),
         (429, quota_error("GenerateRequestsPerMinutePerProjectPerModel"), "transient", 26.0),
+        (429, quota_error("GenerateRequestsPerMinutePerProjectPerModel", "0.5s"), "transient", 0.5),
+        (429, quota_error("GenerateRequestsPerMinutePerProjectPerModel", "9" * 400 + "s"), "transient", None),
         (429, {"error": {"code": 429, "message": "busy"}}, "transient", None),
         (400, {"error": {"code": 400, "message": "API key not valid"}}, "permanent", None),
         (404, {"error": {"code": 404, "message": "no such model"}}, "permanent", None),
         (503, {"error": {"code": 503, "message": "overloaded"}}, "transient", None),
         (504, b"gateway", "unknown", None),
         (200, b"<html>", "unknown", None),
+        (200, b"[" * 100_000, "unknown", None),
     ],
 )
 def test_generate_asset_names_the_kind_of_an_error(run, vendor, tmp_path, status, body, kind, wait):
