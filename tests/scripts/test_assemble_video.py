@@ -96,6 +96,21 @@ def test_assemble_video_meets_loudness_and_true_peak(film):
     assert true_peak <= -1.5
 
 
+@pytest.mark.parametrize("lasts", [0.02, 0.1])
+def test_assemble_video_keeps_to_the_peak_where_loudness_can_not_be_reached(run, media, tmp_path, lasts):
+    ffmpeg("-f", "lavfi", "-i", f"aevalsrc='if(lt(t,{lasts}),0.9,0)':d=3:s=48000", tmp_path / "click.wav")
+    outcome = assemble(run, tmp_path, [(1, {"video": media / "clip.mp4", "audio": tmp_path / "click.wav"})])
+    assert (outcome.code, "LUFS instead of -14" in outcome.the("warning")["message"]) == (0, True)
+    assert loudness(tmp_path / "film.mp4")[1] <= -1.5
+
+
+def test_assemble_video_of_silence_tells_finite_levels(run, media, tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", 1.5, tmp_path / "silent.mp3")
+    outcome = assemble(run, tmp_path, [(1, {"video": media / "clip.mp4", "audio": tmp_path / "silent.mp3"})])
+    assert outcome.the("loudness") == {"event": "loudness", "lufs": -70.0, "true_peak": -70.0}
+    assert "Infinity" not in outcome.stdout
+
+
 def test_assemble_video_ignores_the_sound_of_a_clip(film):
     path, _ = film
     log = ffmpeg(
