@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 UPLOAD, CREATE, RECORD = "/api/file-stream-upload", "/api/v1/jobs/createTask", "/api/v1/jobs/recordInfo"
 
@@ -65,6 +66,16 @@ def test_submit_prints_the_ref_and_passes_the_callback(run, kie, seed, tmp_path)
     uploads = [call.body for call in kie.calls if call.path == UPLOAD]
     names = {body.split(b'name="fileName"')[1].split()[0] for body in uploads}
     assert len(names) == 2, "the same name would be answered from a cache"
+
+
+def test_submit_makes_a_seed_that_is_too_heavy_smaller(run, kie, tmp_path):
+    created(kie)
+    Image.effect_noise((4000, 4000), 200).convert("RGB").save(tmp_path / "heavy.png", compress_level=0)
+    flags = ("--image", tmp_path / "heavy.png", "--prompt", "Lift", "--output", tmp_path / "v.mp4")
+    assert run("generate_video.py", *flags, PHASE="submit").code == 0
+    (upload,) = [call for call in kie.calls if call.path == UPLOAD]
+    assert b"\xff\xd8\xff" in upload.body
+    assert len(upload.body) < 10_000_000, "KIE takes no larger seed"
 
 
 def test_submit_by_catbox_accepts_only_an_address(run, kie, seed, tmp_path):
