@@ -87,7 +87,7 @@ def _image(answer: dict[str, object]) -> Picture:
 
 def _decoded(data: dict[str, object]) -> Picture:
     try:
-        content = base64.b64decode(str(data["data"]), validate=True)
+        content = base64.b64decode(str(data["data"]), altchars=b"-_", validate=True)  # Google has both alphabets
     except binascii.Error:
         raise Failure("permanent", f"{SERVICE}: the image is not valid base64") from None
     return Picture(str(data.get("mimeType", "")), content)

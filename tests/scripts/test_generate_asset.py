@@ -41,6 +41,18 @@ def test_generate_asset_writes_the_image_and_its_cost(run, vendor, tmp_path):
     assert call.json()["generationConfig"]["imageConfig"] == {"aspectRatio": "16:9", "imageSize": "1K"}
 
 
+def test_generate_asset_reads_the_other_alphabet_of_base64(run, vendor, tmp_path):
+    image = io.BytesIO()
+    Image.effect_noise((64, 36), 90).save(image, "PNG")
+    answer = image_answer(image.getvalue())
+    data = answer["candidates"][0]["content"]["parts"][-1]["inlineData"]
+    data["data"] = data["data"].replace("+", "-").replace("/", "_")
+    assert {"-", "_"} <= set(data["data"])
+    vendor.say(PATH, answer)
+    assert run("generate_asset.py", "--prompt", "A lamp", "--output", tmp_path / "a.png").code == 0
+    assert (tmp_path / "a.png").read_bytes() == image.getvalue()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_generate_asset_keeps_the_mark_of_a_stand_in(run, vendor, tmp_path, kind):
     content, picture = io.BytesIO(), Image.new("RGB", (64, 36), "navy")
