@@ -147,6 +147,15 @@ def test_generate_asset_never_prints_its_key(run, vendor, tmp_path):
     assert "***" in outcome.the("error")["message"]
 
 
+def test_generate_asset_never_prints_a_part_of_its_key(run, vendor, tmp_path):
+    """A vendor quotes it just where a long message is cut."""
+    for before in range(470, 500, 5):
+        vendor.say(PATH, {"error": {"message": "x" * before + "sandbox-gemini-key"}}, status=400)
+    for _ in range(470, 500, 5):
+        said = run("generate_asset.py", "--prompt", "A lamp", "--output", tmp_path / "a.png").the("error")["message"]
+        assert "san" not in said
+
+
 def test_generate_asset_refuses_bad_input_before_paying(run, vendor, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n")
     for extra, word in (
