@@ -64,7 +64,7 @@ def read_manifest(path: Path, film: Path) -> Manifest:
     """Read and check the manifest of a film to be written there; each fault is a line that names the field or file."""
     require_file(path, "manifest")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise Failure("permanent", f"manifest {path} is not JSON: {error}") from None
     if not isinstance(content, dict):

@@ -193,7 +193,8 @@ def test_assemble_video_adds_intro_watermark_fade_and_captions(run, media, tmp_p
 def test_assemble_video_captions_stay_in_order_and_inside_their_clip(run, media, tmp_path):
     odd = [["late", 1.4, 99], [" ", 0.2, 0.3], ["back", 0.9, 0.4], ["a\n\n2", -5, 0.1]]
     clip = {"clip_number": 1, "video": str(media / "clip.mp4"), "audio": str(media / "short.wav"), "words": odd}
-    (tmp_path / "m.json").write_text(json.dumps({"clips": [clip, clip | {"clip_number": 2}], "captions": True}))
+    manifest = json.dumps({"clips": [clip, clip | {"clip_number": 2}], "captions": True})
+    (tmp_path / "m.json").write_text(manifest, encoding="utf-8-sig")  # as some editors do
     outcome = run("assemble_video.py", "--manifest", tmp_path / "m.json", "--output", tmp_path / "film.mp4")
     assert outcome.code == 0, outcome.stderr
     assert (tmp_path / "film.srt").read_text().split("\n\n") == [

@@ -152,6 +152,8 @@ def test_environment_file_that_can_not_be_read(make, vendor, tmp_path, name, con
     [
         ("generate_asset.py", "GEMINI_API_KEY", "sandbox-\tkey"),
         ("generate_asset.py", "GEMINI_BASE_URL", "vendor.example"),
+        ("generate_asset.py", "GEMINI_BASE_URL", "https://vendor.example:99999"),
+        ("generate_audio.py", "ELEVENLABS_BASE_URL", "http://vendor.example:port"),
         ("generate_asset.py", "GEMINI_IMAGE_USD_PER_MILLION", "thirty"),
         ("generate_video.py", "KIE_CREDIT_USD", "-1"),
         ("generate_video.py", "KIE_VIDEO_CREDITS", "nan"),

@@ -173,7 +173,7 @@ def test_generate_asset_refuses_bad_input_before_paying(run, vendor, tmp_path):
 def test_environment_file_fills_only_missing_names(run, vendor, tmp_path):
     vendor.say(PATH, image_answer(picture()))
     file = tmp_path / "env"
-    file.write_text("# keys\nexport GEMINI_API_KEY='from-file'\nGEMINI_IMAGE_MODEL = from-file  # a model\n")
+    file.write_text("\ufeff# keys\nexport GEMINI_API_KEY='from-file'\nGEMINI_IMAGE_MODEL = from-file  # a model\n")
     command = ("generate_asset.py", "--prompt", "A", "--output", tmp_path / "a.png")
     assert run(*command, SCRIPTS_ENV_FILE=file).code == 0
     assert vendor.calls[0].headers["x-goog-api-key"] == "sandbox-gemini-key"
