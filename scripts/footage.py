@@ -10,7 +10,7 @@ from probe import Video
 from timeline import Span
 
 WIDTH, HEIGHT = 1920, 1080
-MARK_WIDTH, MARK_MARGIN = 240, 48  # pixels
+MARK_SIDE, MARK_MARGIN = 240, 48  # pixels: at most, of its longer side
 TIMESCALE = 240_000  # ticks a second: a frame is a whole number of them at every rate a film can have
 
 
@@ -55,7 +55,7 @@ def _graph(span: Span, fades: tuple[float, float], *, marked: bool) -> str:
     """Fill 1080p without stretching, at the film's rate; the last frame stays as long as the narration needs it."""
     chain = [_cover(span.piece.video), "setsar=1", f"fps={span.rate}", "tpad=stop=-1:stop_mode=clone"]
     if marked:
-        mark = f"[1:v:0]scale=w='min(iw,{MARK_WIDTH})':h=-1[mark]"
+        mark = f"[1:v:0]scale=w='max(1,iw*min(1,{MARK_SIDE}/max(iw,ih)))':h=-1[mark]"
         chain[-1] += f"[base];{mark};[base][mark]overlay=x=W-w-{MARK_MARGIN}:y=H-h-{MARK_MARGIN}"
     begin, end = fades
     chain += [f"fade=t=in:d={begin}"] if begin else []

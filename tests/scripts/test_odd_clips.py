@@ -4,7 +4,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from tests.media import ffmpeg
+from tests.media import ffmpeg, picture
 from tests.scripts.test_assemble_video import assemble, colours
 
 TARGET = "color=navy:s={size}:r=24,drawbox=x=iw/2-{w}/2:y=ih/2-{h}/2:w={w}:h={h}:c=white:t=fill,"
@@ -78,3 +78,13 @@ def test_assemble_video_tags_what_it_encodes_as_bt709(run, media, tmp_path):
     clip = {"video": media / "small.mp4", "audio": media / "short.wav"}
     assert assemble(run, tmp_path, [(1, clip)]).code == 0
     assert "yuv420p(tv, bt709," in ffmpeg("-i", tmp_path / "film.mp4", "-c", "copy", "-f", "null", "-")
+
+
+@pytest.mark.parametrize(("size", "shown"), [((100, 600), (40, 240)), ((600, 100), (240, 40)), ((60, 90), (60, 90))])
+def test_assemble_video_keeps_a_watermark_in_its_corner(run, media, tmp_path, size, shown):
+    (tmp_path / "mark.png").write_bytes(picture(size, "white"))
+    clip = {"video": colours(tmp_path, "dark", "color=black:s=1920x1080:r=24"), "audio": media / "short.wav"}
+    assert assemble(run, tmp_path, [(1, clip)], watermark=str(tmp_path / "mark.png")).code == 0
+    mark = first_frame(tmp_path / "film.mp4")
+    assert white_box(mark) == pytest.approx(shown, abs=2)
+    assert mark.getpixel((1920 - 48 - shown[0] // 2, 1080 - 48 - shown[1] // 2))[1] > 200
