@@ -175,6 +175,11 @@ def bring_in(take: Take, *, token: uuid.UUID, overruled_by: str = "", **what: An
     select(take)
 
 
+def keep_look(take: Take, *, findings: list[dict[str, Any]], measured: dict[str, Any]) -> None:
+    """What a belated look has found, unless another one was faster."""
+    Take.objects.unseen().filter(pk=take.pk, output=take.output).update(findings=findings, measured=measured)
+
+
 def again_at(take: Take, trouble: Trouble, due_at: dt.datetime, *, counts: bool, keep_ref: bool) -> None:
     """Failed for now; another attempt (or, with its ref kept, another look) when it is due."""
     _guarded(

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from sandbox import google, kie, notion, notion_automations, notion_files, notion_hooks, youtube
+from sandbox import google, kie, notion_automations, notion_files, notion_hooks, notion_workspace, youtube
 from sandbox.books import Document
 from sandbox.desk import Sandbox, VendorError, json_object, to_response
 from sandbox.faults import KINDS, read_fault
@@ -117,13 +117,13 @@ def _notion_hooks(control: Flask, sandbox: Sandbox) -> None:
 def _notion_workspace(control: Flask, sandbox: Sandbox) -> None:
     @control.patch("/notion/data_sources/<key>")
     def edit_database(key: str) -> Any:
-        source = notion.find_source(sandbox, key)
-        edited = notion.edit_source(sandbox, source, _body()["properties"], by_person=True)
-        return jsonify(notion.source_view(edited))
+        source = notion_workspace.find_source(sandbox, key)
+        edited = notion_workspace.edit_source(sandbox, source, _body()["properties"], by_person=True)
+        return jsonify(notion_workspace.source_view(edited))
 
     @control.get("/notion/data_sources/<key>")
     def database(key: str) -> Any:
-        return jsonify(notion.source_view(notion.find_source(sandbox, key)))
+        return jsonify(notion_workspace.source_view(notion_workspace.find_source(sandbox, key)))
 
     @control.post("/notion/plan")
     def workspace_plan() -> Any:
@@ -136,33 +136,35 @@ def _notion_person(control: Flask, sandbox: Sandbox) -> None:
     def create_database() -> Any:
         body = _body()
         title = [{"text": {"content": str(body.get("title", "Videos"))}}]
-        database = notion.create_database(sandbox, title, body["properties"], by_person=True)
+        database = notion_workspace.create_database(sandbox, title, body["properties"], by_person=True)
         return jsonify(database_id=database["id"], data_source_id=database["source"]), 201
 
     @control.get("/notion/pages")
     def pages() -> Response:
-        found = notion.rows(sandbox, request.args["data_source_id"])
-        return jsonify([notion.cells(sandbox, page) for page in found])
+        found = notion_workspace.rows(sandbox, request.args["data_source_id"])
+        return jsonify([notion_workspace.cells(sandbox, page) for page in found])
 
     @control.post("/notion/pages")
     def create() -> Any:
         body = _body()
-        source = notion.find_source(sandbox, str(body["data_source_id"]))
-        page = notion.create_page(sandbox, source, notion.typed(source, body["properties"]), author=PERSON)
-        return jsonify(notion.cells(sandbox, page)), 201
+        source = notion_workspace.find_source(sandbox, str(body["data_source_id"]))
+        page = notion_workspace.create_page(
+            sandbox, source, notion_workspace.typed(source, body["properties"]), author=PERSON
+        )
+        return jsonify(notion_workspace.cells(sandbox, page)), 201
 
     @control.get("/notion/pages/<key>")
     def read(key: str) -> Response:
-        return jsonify(notion.cells(sandbox, notion.find_page(sandbox, key)))
+        return jsonify(notion_workspace.cells(sandbox, notion_workspace.find_page(sandbox, key)))
 
     @control.patch("/notion/pages/<key>")
     def edit(key: str) -> Response:
         body = _body()
-        page = notion.find_page(sandbox, key)
-        source = notion.find_source(sandbox, page["data_source"])
-        given = notion.typed(source, body.get("properties") or {})
-        page = notion.edit_page(sandbox, page, given, author=PERSON, in_trash=body.get("in_trash"))
-        return jsonify(notion.cells(sandbox, page))
+        page = notion_workspace.find_page(sandbox, key)
+        source = notion_workspace.find_source(sandbox, page["data_source"])
+        given = notion_workspace.typed(source, body.get("properties") or {})
+        page = notion_workspace.edit_page(sandbox, page, given, author=PERSON, in_trash=body.get("in_trash"))
+        return jsonify(notion_workspace.cells(sandbox, page))
 
 
 def _accounts(control: Flask, sandbox: Sandbox) -> None:

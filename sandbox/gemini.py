@@ -117,6 +117,7 @@ def _generate(desk: Desk, model: str, version: str) -> Reply:
     pictures = sum("inlineData" in part for part in parts)
     if not parts:
         raise error(400, "INVALID_ARGUMENT", "* GenerateContentRequest.contents: contents is not specified")
+    _check_pictures(parts)
     if desk.refused(prompt, "generateContent"):
         return _refusal(model, prompt)
     config = body.get("generationConfig") or {}
@@ -214,6 +215,20 @@ def _parts(body: Document) -> list[Document]:
         return []
     parts = [part for content in contents if isinstance(content, dict) for part in content.get("parts") or []]
     return [_camel(part) for part in parts if isinstance(part, dict)]
+
+
+def _check_pictures(parts: list[Document]) -> None:
+    """Raises the service's 400 for one that holds no picture."""
+    for part in parts:
+        given = part.get("inlineData")
+        if given is None:
+            continue
+        try:
+            head = base64.b64decode(given["data"], altchars=b"-_", validate=True)[:12]  # Google takes both alphabets
+        except (KeyError, TypeError, ValueError):
+            raise error(400, "INVALID_ARGUMENT", "Invalid value at 'contents.parts.inline_data.data'.") from None
+        if not head.startswith((b"\x89PNG", b"\xff\xd8")) and head[8:] != b"WEBP":
+            raise error(400, "INVALID_ARGUMENT", "Unable to process input image.")
 
 
 def _camel(value: Any) -> Any:

@@ -24,6 +24,8 @@ RENDERS_AT_ONCE = 2
 WEBHOOK_KEY = "sandbox-kie_webhook_key"  # what callbacks are signed with until another key is set
 CALLBACK_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before a failed callback is posted again
 UPLOAD_LIMIT = 100 * 1000 * 1000
+SEED_LIMIT = 10 * 1000 * 1000
+NEGATIVE_LENGTH = 2496
 # Model -> (input field of the seed image, allowed durations, credits a second, whether `sound` is required)
 MODELS: dict[str, tuple[str, tuple[str, ...], float, bool]] = {
     "kling/v2-5-turbo-image-to-video-pro": ("image_url", ("5", "10"), 8.4, False),
@@ -164,7 +166,7 @@ def _new_job(sandbox: Sandbox, body: Document, seed: str, given: Document) -> Do
 def _checked_input(body: Document) -> tuple[str, Document]:
     """The seed's address and the input; raises the vendor's 422 for what a model does not take."""
     model, given = body.get("model"), body.get("input")
-    if model not in MODELS:
+    if not isinstance(model, str) or model not in MODELS:
         raise business_error(422, "The model name you specified is not supported.")
     if not isinstance(given, dict):
         raise business_error(422, "input is required")
@@ -180,7 +182,17 @@ def _checked_input(body: Document) -> tuple[str, Document]:
         raise business_error(422, f"duration must be one of the strings {', '.join(durations)}", text=prompt)
     if sound_required and not isinstance(given.get("sound"), bool):
         raise business_error(422, "sound is required", text=prompt)
+    _check_taste(given, prompt)
     return seed, {"duration": "5"} | given
+
+
+def _check_taste(given: Document, prompt: str) -> None:
+    """What may be left out, and has bounds where it is not."""
+    if len(str(given.get("negative_prompt", ""))) > NEGATIVE_LENGTH:
+        raise business_error(422, f"negative_prompt has at most {NEGATIVE_LENGTH} characters", text=prompt)
+    scale = given.get("cfg_scale", 0.5)
+    if not isinstance(scale, int | float) or not 0 <= scale <= 1:
+        raise business_error(422, "cfg_scale must be between 0 and 1", text=prompt)
 
 
 def _cost(model: str, given: Document) -> float:
@@ -229,6 +241,10 @@ def _make(sandbox: Sandbox, job: Document) -> None:
     results = sandbox.folder("kie/results")
     fetched = requests.get(job["seed"], timeout=20)
     fetched.raise_for_status()
+    if len(fetched.content) > SEED_LIMIT:
+        raise MediaError("its size exceeds 10 MB")
+    if not fetched.content.startswith((b"\x89PNG", b"\xff\xd8")):
+        raise MediaError("its format is neither JPEG nor PNG")
     with tempfile.TemporaryDirectory(dir=sandbox.state) as folder:
         seed = Path(folder) / "seed"
         seed.write_bytes(fetched.content)

@@ -1,8 +1,7 @@
-"""Notion: databases with their data source, pages, queries, comments, users; as API version 2025-09-03 has them."""
+"""Notion's API: pages, databases, queries, comments, users and files; as version 2025-09-03 has them."""
 
 import functools
 import re
-import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -14,19 +13,22 @@ from sandbox.books import Document
 from sandbox.desk import Desk, Reply, Sandbox, VendorError, bearer, iso, json_object, known_key
 from sandbox.faults import Fault
 from sandbox.notion_hooks import BOT, PERSON
-from sandbox.notion_values import (
-    COMPUTED,
-    EMPTY,
-    find_property,
-    from_plain,
-    invalid,
-    matches,
-    notion_error,
-    plain,
-    read_rich_text,
-    read_schema,
-    sort_key,
-    write_values,
+from sandbox.notion_values import invalid, matches, notion_error, plain, read_rich_text, sort_key
+from sandbox.notion_workspace import (
+    computed,
+    create_database,
+    create_page,
+    database_view,
+    edit_page,
+    edit_source,
+    find_database,
+    find_page,
+    find_source,
+    page_view,
+    properties_view,
+    read_uuid,
+    rows,
+    source_view,
 )
 
 PAGE_SIZE = 100
@@ -88,7 +90,7 @@ def _databases(desk: Desk) -> None:
     @desk.counter("GET", "/v1/databases/<key>", "databases.retrieve")
     def retrieve(key: str) -> Reply:
         _checked()
-        return Reply(body=database_view(_found(sandbox, "notion-database", key, "database")))
+        return Reply(body=database_view(find_database(sandbox, key)))
 
     @desk.counter("GET", "/v1/data_sources/<key>", "data_sources.retrieve")
     def source(key: str) -> Reply:
@@ -144,7 +146,7 @@ def _people(desk: Desk) -> None:
     @desk.counter("GET", "/v1/comments", "comments.list")
     def comments() -> Reply:
         _checked()
-        wanted = _uuid(request.args.get("block_id", ""))
+        wanted = read_uuid(request.args.get("block_id", ""))
         found = [each for each in sandbox.books.all("notion-comment") if each["parent"]["page_id"] == wanted]
         return Reply(body=_paged(found, "comment", request.args))
 
@@ -190,188 +192,12 @@ def _files(desk: Desk) -> None:
         return notion_files.content(sandbox, key)
 
 
-def create_database(sandbox: Sandbox, title: Any, properties: Any, *, by_person: bool) -> Document:
-    """A database with one data source; returns the database as kept."""
-    schema = read_schema(properties, by_person=by_person)
-    texts = read_rich_text(title, "body.title")
-    source: Document = {
-        "id": str(uuid.uuid4()),
-        "database": str(uuid.uuid4()),
-        "title": texts,
-        "schema": schema,
-        "at": time.time(),
-    }
-    database: Document = {"id": source["database"], "title": texts, "source": source["id"], "at": time.time()}
-    with sandbox.books.transaction():
-        sandbox.books.put("notion-source", source["id"], source)
-        sandbox.books.put("notion-database", database["id"], database)
-    return database
-
-
-def edit_source(sandbox: Sandbox, source: Document, properties: Any, *, by_person: bool) -> Document:
-    """Changes the data source's properties; the rows keep the values of one that gets another name."""
-    with sandbox.books.transaction():
-        before = {each["id"]: name for name, each in source["schema"].items()}
-        source["schema"] = read_schema(properties, by_person=by_person, before=source["schema"])
-        sandbox.books.put("notion-source", source["id"], source)
-        renamed = {
-            before[each["id"]]: name for name, each in source["schema"].items() if before.get(each["id"], name) != name
-        }
-        for page in rows(sandbox, source["id"]) if renamed else ():
-            page["values"] = {renamed.get(name, name): value for name, value in page["values"].items()}
-            sandbox.books.put("notion-page", page["id"], page)
-    return source
-
-
-def create_page(sandbox: Sandbox, source: Document, properties: Any, *, author: Document) -> Document:
-    """A row of the data source; announces page.created. Returns it as kept."""
-    with sandbox.books.transaction():
-        values = write_values(source["schema"], properties)
-        notion_files.attach(sandbox, values)
-        sandbox.books.put("notion-source", source["id"], source)
-        page = {
-            "id": str(uuid.uuid4()),
-            "data_source": source["id"],
-            "database": source["database"],
-            "created": time.time(),
-            "edited": time.time(),
-            "created_by": author["id"],
-            "edited_by": author["id"],
-            "in_trash": False,
-            "values": values,
-        }
-        sandbox.books.put("notion-page", page["id"], page)
-        notion_hooks.announce(sandbox, "page.created", page, author, [])
-    notion_automations.fire(sandbox, page_view(sandbox, page))
-    return page
-
-
-def edit_page(
-    sandbox: Sandbox, page: Document, properties: Any, *, author: Document, in_trash: bool | None = None
-) -> Document:
-    """Writes the given properties; announces what changed, nothing when nothing did. Returns the page as kept."""
-    with sandbox.books.transaction():
-        page = find_page(sandbox, page["id"])
-        source = find_source(sandbox, page["data_source"])
-        written = write_values(source["schema"], properties)
-        notion_files.attach(sandbox, written)
-        changed = [source["schema"][name]["id"] for name, value in written.items() if page["values"].get(name) != value]
-        if in_trash is not None and in_trash != page["in_trash"]:
-            page["in_trash"] = in_trash
-            kind = "page.deleted" if in_trash else "page.undeleted"
-            notion_hooks.announce(sandbox, kind, page, author, [])
-        page["values"].update(written)
-        page |= {"edited": time.time(), "edited_by": author["id"]}
-        sandbox.books.put("notion-source", source["id"], source)
-        sandbox.books.put("notion-page", page["id"], page)
-        if changed:
-            notion_hooks.announce(sandbox, "page.properties_updated", page, author, changed)
-    if changed:
-        notion_automations.fire(sandbox, page_view(sandbox, page))
-    return page
-
-
-def typed(source: Document, cells: Document) -> Document:
-    """What a person typed into cells, as the API's properties."""
-    schema = source["schema"]
-    for name in cells:
-        if find_property(schema, name) is None:
-            raise invalid(f"{name} is not a property that exists.")
-    return {name: from_plain(schema[name], value) for name, value in cells.items()}
-
-
-def cells(sandbox: Sandbox, page: Document) -> Document:
-    """A page as a person sees it: id, url and plain values by property name."""
-    source = find_source(sandbox, page["data_source"])
-    shown = {name: plain(each[each["type"]]) for name, each in properties_view(source, page).items()}
-    return {"id": page["id"], "url": _url(page), "in_trash": page["in_trash"], "properties": shown}
-
-
-def properties_view(source: Document, page: Document) -> Document:
-    """Every property of the data source with the page's value, as the API shows them."""
-    shown = {}
-    for name, known in source["schema"].items():
-        kind = known["type"]
-        value = _computed(kind, page) if kind in COMPUTED else page["values"].get(name, EMPTY[kind])
-        shown[name] = {"id": known["id"], "name": name, "type": kind, kind: value}
-    return shown
-
-
-def _computed(kind: str, page: Document) -> Any:
-    at, by = ("created", "created_by") if kind.startswith("created") else ("edited", "edited_by")
-    return {"object": "user", "id": page[by]} if kind.endswith("_by") else minute(page[at])
-
-
-def minute(at: float) -> str:
-    """Notion's page times are cut to the minute."""
-    return iso(at // 60 * 60)
-
-
-def page_view(sandbox: Sandbox, page: Document) -> Document:
-    source = find_source(sandbox, page["data_source"])
-    shown = properties_view(source, page)
-    for each in shown.values():
-        if each["type"] == "files":
-            each["files"] = [notion_files.shown(sandbox, file) for file in each["files"]]
-    parent = {"type": "data_source_id", "data_source_id": page["data_source"], "database_id": page["database"]}
-    return {
-        "object": "page",
-        "id": page["id"],
-        "created_time": minute(page["created"]),
-        "last_edited_time": minute(page["edited"]),
-        "created_by": {"object": "user", "id": page["created_by"]},
-        "last_edited_by": {"object": "user", "id": page["edited_by"]},
-        "cover": None,
-        "icon": None,
-        "parent": parent,
-        "archived": page["in_trash"],
-        "in_trash": page["in_trash"],
-        "is_locked": False,
-        "properties": {name: {key: each[key] for key in each if key != "name"} for name, each in shown.items()},
-        "url": _url(page),
-        "public_url": None,
-    }
-
-
-def database_view(database: Document) -> Document:
-    name = str(plain(database["title"]))
-    return {
-        "object": "database",
-        "id": database["id"],
-        "title": database["title"],
-        "description": [],
-        "parent": {"type": "workspace", "workspace": True},
-        "is_inline": False,
-        "in_trash": False,
-        "created_time": minute(database["at"]),
-        "last_edited_time": minute(database["at"]),
-        "data_sources": [{"id": database["source"], "name": name}],
-        "url": f"https://www.notion.so/{database['id'].replace('-', '')}",
-    }
-
-
-def source_view(source: Document) -> Document:
-    return {
-        "object": "data_source",
-        "id": source["id"],
-        "title": source["title"],
-        "description": [],
-        "parent": {"type": "database_id", "database_id": source["database"]},
-        "database_parent": {"type": "workspace", "workspace": True},
-        "properties": source["schema"],
-        "in_trash": False,
-        "created_time": minute(source["at"]),
-        "last_edited_time": minute(source["at"]),
-        "url": f"https://www.notion.so/{source['database'].replace('-', '')}",
-    }
-
-
 def _query(sandbox: Sandbox, source: Document, body: Document) -> Document:
     times = {name: {"id": name, "name": name, "type": name} for name in ("created_time", "last_edited_time")}
     found = []
     for page in rows(sandbox, source["id"], in_trash=bool(body.get("in_trash"))):
         shown = properties_view(source, page)
-        clocks = {name: each | {name: _computed(name, page)} for name, each in times.items()}
+        clocks = {name: each | {name: computed(name, page)} for name, each in times.items()}
         if matches(body.get("filter") or {}, clocks | shown):
             found.append((page, clocks | shown))
     for rule in reversed(body.get("sorts") or []):
@@ -400,12 +226,6 @@ def _after(pages: list[Document], cursor: Any) -> int:
     raise invalid(f"The start_cursor provided is invalid: {cursor}")
 
 
-def rows(sandbox: Sandbox, source: str, *, in_trash: bool = False) -> list[Document]:
-    """The data source's pages as kept, oldest first."""
-    pages = sandbox.books.all("notion-page")
-    return [page for page in pages if page["data_source"] == source and page["in_trash"] == in_trash]
-
-
 def _list(results: list[Document], kind: str, cursor: str | None = None) -> Document:
     head = {"object": "list", "results": results, "next_cursor": cursor, "has_more": cursor is not None}
     return head | {"type": kind, kind: {}, "request_id": str(uuid.uuid4())}
@@ -414,10 +234,6 @@ def _list(results: list[Document], kind: str, cursor: str | None = None) -> Docu
 def _page_reply(sandbox: Sandbox, page: Document) -> Reply:
     told = {name: plain(value) for name, value in page["values"].items()}
     return Reply(body=page_view(sandbox, page), ref=page["id"], text=str(told))
-
-
-def _url(page: Document) -> str:
-    return f"https://www.notion.so/{page['id'].replace('-', '')}"
 
 
 def _checked() -> Document:
@@ -440,30 +256,6 @@ def quota_error(fault: Fault) -> VendorError:
     limited = notion_error(429, "rate_limited", "You have been rate limited. Please try again later.").reply
     reason = {"additional_data": {"rate_limit_reason": "public_api_request_rate_limit"}}
     return VendorError(429, limited.body | reason, {"Retry-After": str(round(fault.seconds))})
-
-
-def _uuid(text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise invalid(f"path failed validation: {text!r} should be a valid uuid.") from None
-
-
-def _found(sandbox: Sandbox, kind: str, key: str, called: str) -> Document:
-    body = sandbox.books.get(kind, _uuid(key))
-    if body is None:
-        shared = "Make sure the relevant pages and databases are shared with your integration."
-        message = f"Could not find {called} with ID: {key}. {shared}"
-        raise notion_error(404, "object_not_found", message)
-    return body
-
-
-def find_page(sandbox: Sandbox, key: str) -> Document:
-    return _found(sandbox, "notion-page", key, "page")
-
-
-def find_source(sandbox: Sandbox, key: str) -> Document:
-    return _found(sandbox, "notion-source", key, "data_source")
 
 
 def _parent_source(body: Document) -> str:

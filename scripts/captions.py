@@ -19,10 +19,12 @@ def as_srt(spans: list[Span]) -> str:
 
 
 def _timed(span: Span) -> list[Word]:
-    """The span's words in film time, none outlasting the span."""
-    words = list(span.piece.words) or _spread(span.piece.text, span.piece.seconds)
-    end = span.start + span.seconds
-    return [(text, min(span.start + start, end), min(span.start + stop, end)) for text, start, stop in words]
+    """The span's words in film time, none outside the span or ending before it starts."""
+    timed = []
+    for text, *seconds in span.piece.words or _spread(span.piece.text, span.piece.seconds):
+        start, stop = (span.start + min(max(0.0, second), span.seconds) for second in seconds)
+        timed.append((text, start, max(start, stop)))
+    return timed
 
 
 def _spread(text: str, seconds: float) -> list[Word]:

@@ -31,7 +31,7 @@ class Failure(Exception):  # noqa: N818  (what it is called on the wire is ``err
     def __init__(self, kind: Kind, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.kind = kind
-        self.message = " ".join(message.split())[:MESSAGE_LENGTH]
+        self.message = _redacted(" ".join(message.split()))[:MESSAGE_LENGTH]  # first, or a half of a secret could stay
         self.retry_after = retry_after
 
     def report(self) -> None:
@@ -43,15 +43,18 @@ class Failure(Exception):  # noqa: N818  (what it is called on the wire is ``err
 def hide(value: str) -> None:
     """Never print this value, whoever quotes it back at us."""
     if value:
-        _hidden.add(json.dumps(value, ensure_ascii=False)[1:-1])
+        _hidden.update((value, json.dumps(value, ensure_ascii=False)[1:-1]))
+
+
+def _redacted(text: str) -> str:
+    for value in sorted(_hidden, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return text
 
 
 def emit(event: str, **fields: object) -> None:
     """Print one event and flush it, so that the runner reads it even if we are killed in the next instant."""
-    line = json.dumps({"event": event, **fields}, ensure_ascii=False)
-    for value in sorted(_hidden, key=len, reverse=True):
-        line = line.replace(value, "***")
-    print(line, flush=True)
+    print(_redacted(json.dumps({"event": event, **fields}, ensure_ascii=False)), flush=True)
 
 
 def require_file(path: Path, role: str) -> None:

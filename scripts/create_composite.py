@@ -24,7 +24,8 @@ def main(arguments: Namespace) -> None:
         raise Failure("permanent", "--scale must be between 0.05 and 4")
     frame = cover(open_picture(arguments.environment, "environment", near=FRAME), FRAME)
     if arguments.character.resolve() != arguments.environment.resolve():
-        _stand(frame, cut_out(open_picture(arguments.character, "character", mode="RGBA")), arguments.scale)
+        character = open_picture(arguments.character, "character", mode="RGBA")
+        _stand(frame, cut_out(character, f"character {arguments.character}"), arguments.scale)
     with whole_file(arguments.output) as part:
         save_png(frame, part)
 

@@ -1,6 +1,6 @@
 """Freeing a figure from a plain studio backdrop by keying, as the image model gives no transparency."""
 
-from contract import emit
+from contract import Failure, emit
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 BACKDROP = 24  # a pixel this near to the backdrop, in its worst channel, belongs to it
@@ -11,8 +11,8 @@ COARSE = 320  # width at which connected areas are searched: a flood fill in pur
 FEATHER = 48
 
 
-def cut_out(picture: Image.Image) -> Image.Image:
-    """The figure of an RGBA picture, cropped to what is visible.
+def cut_out(picture: Image.Image, name: str) -> Image.Image:
+    """The figure of an RGBA picture, cropped to what is visible; fails with the name where that is nothing.
 
     Existing transparency is used as it is. Without any, the backdrop is removed as far as it is connected to the
     border, so that a white shirt before a white wall stays. A picture without a plain backdrop gets soft edges, and a
@@ -21,7 +21,9 @@ def cut_out(picture: Image.Image) -> Image.Image:
     if picture.getchannel("A").getextrema() == (255, 255):
         picture.putalpha(_matte(picture.convert("RGB")) or _feathered(picture.size))
     box = picture.getchannel("A").point(lambda alpha: 255 if alpha > 8 else 0).getbbox()
-    return picture.crop(box) if box else picture
+    if not box:
+        raise Failure("permanent", f"{name} is transparent everywhere: nothing of it would be seen")
+    return picture.crop(box)
 
 
 def _matte(picture: Image.Image) -> Image.Image | None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import environment
 from contract import Failure, Kind, emit
-from web import MEGABYTE, Reply, kind_of_status, mapping, paid_post, sequence
+from web import MEGABYTE, Reply, amount, kind_of_status, mapping, paid_post, sequence
 
 SERVICE = "ElevenLabs"
 SECONDS = 110  # within the runner's 120 s
@@ -73,15 +73,10 @@ def _buy(path: str, payload: dict[str, Any], *, estimate: float, setting: str) -
     reply = paid_post(base + path, service=SERVICE, headers=headers, payload=payload, seconds=SECONDS, limit=LIMIT)
     if not reply.ok:
         raise _failure(reply, f" ({setting} is {payload['model_id']})")
-    _print_cost(reply.headers.get("character-cost", ""), estimate, price)
+    billed = amount(reply.headers.get("character-cost"))
+    units, guessed = (estimate, {"estimated": True}) if billed is None else (billed, {})
+    emit("cost", units=units, unit="credits", usd=round(units * price, 6), **guessed)
     return reply
-
-
-def _print_cost(billed: str, estimate: float, price: float) -> None:
-    if billed.strip().isdecimal():
-        emit("cost", units=int(billed), unit="credits", usd=round(int(billed) * price, 6))
-    else:
-        emit("cost", units=estimate, unit="credits", usd=round(estimate * price, 6), estimated=True)
 
 
 def _audio(encoded: object) -> bytes:
@@ -95,18 +90,22 @@ def _audio(encoded: object) -> bytes:
 
 
 def _words(answer: dict[str, Any]) -> list[Word]:
-    """Characters with times gathered to words; the text as it was sent goes before the normalised one."""
+    """Characters with times gathered to words; the text as it was sent goes before the normalised one.
+
+    Nothing where a time is missing: the narration is paid, and captions can be spread over its text.
+    """
     alignment = mapping(answer.get("alignment")) or mapping(answer.get("normalized_alignment"))
     columns = ("characters", "character_start_times_seconds", "character_end_times_seconds")
     words: list[Word] = []
     inside = False
-    for character, start, end in zip(*(sequence(alignment.get(column)) for column in columns), strict=False):
+    for character, *times in zip(*(sequence(alignment.get(column)) for column in columns), strict=False):
+        start, end = map(amount, times)
+        if start is None or end is None:
+            return []
         blank = str(character).isspace()
-        if inside and not blank:
-            text, begun, _ = words.pop()
-            words.append((text + str(character), begun, round(float(end), 3)))
-        elif not blank:
-            words.append((str(character), round(float(start), 3), round(float(end), 3)))
+        text, begun = ("", start) if blank or not inside else words.pop()[:2]
+        if not blank:
+            words.append((text + str(character), round(begun, 3), round(end, 3)))
         inside = not blank
     return words
 

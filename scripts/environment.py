@@ -20,7 +20,7 @@ def load() -> None:
 
 def _parse(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise Failure("permanent", f"{path} can't be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
     values = {}
@@ -92,6 +92,6 @@ def is_web_address(value: object) -> bool:
         return False
     try:
         parts = urlsplit(value)
-    except ValueError:
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # also of a port that is none
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)

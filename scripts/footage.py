@@ -1,14 +1,16 @@
 """The film's picture: each piece copied, or encoded once to the same parameters, so that joining is a copy."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import environment
 from ffmpeg import Step, Work
+from probe import Video
 from timeline import Span
 
 WIDTH, HEIGHT = 1920, 1080
-MARK_WIDTH, MARK_MARGIN = 240, 48  # pixels
+MARK_SIDE, MARK_MARGIN = 240, 48  # pixels: at most, of its longer side
 TIMESCALE = 240_000  # ticks a second: a frame is a whole number of them at every rate a film can have
 
 
@@ -51,26 +53,29 @@ def join(spans: list[Span], directory: Path, track: str, target: Path) -> Step:
 
 def _graph(span: Span, fades: tuple[float, float], *, marked: bool) -> str:
     """Fill 1080p without stretching, at the film's rate; the last frame stays as long as the narration needs it."""
-    chain = [] if (span.piece.video.width, span.piece.video.height) == (WIDTH, HEIGHT) else [_cover()]
-    chain += ["setsar=1", f"fps={span.rate}", "tpad=stop=-1:stop_mode=clone"]
+    chain = [_cover(span.piece.video), "setsar=1", f"fps={span.rate}", "tpad=stop=-1:stop_mode=clone"]
     if marked:
-        mark = f"[1:v:0]scale=w='min(iw,{MARK_WIDTH})':h=-1[mark]"
+        mark = f"[1:v:0]scale=w='max(1,iw*min(1,{MARK_SIDE}/max(iw,ih)))':h=-1[mark]"
         chain[-1] += f"[base];{mark};[base][mark]overlay=x=W-w-{MARK_MARGIN}:y=H-h-{MARK_MARGIN}"
     begin, end = fades
     chain += [f"fade=t=in:d={begin}"] if begin else []
     chain += [f"fade=t=out:st={max(0.0, span.seconds - end):.4f}:d={end}"] if end else []
-    return f"[0:v:0]{','.join([*chain, 'format=yuv420p'])}[out]"
+    chain += ["format=yuv420p", "setparams=color_primaries=bt709:color_trc=bt709"]
+    return f"[0:v:0]{','.join(chain)}[out]"
 
 
-def _cover() -> str:
-    return f"scale={WIDTH}:{HEIGHT}:force_original_aspect_ratio=increase:flags=lanczos,crop={WIDTH}:{HEIGHT}"
+def _cover(video: Video) -> str:
+    """From what ffmpeg has turned upright; of a frame that fits already it takes no time."""
+    factor = max(WIDTH / video.width, HEIGHT / video.height)
+    width, height = (2 * math.ceil(round(side * factor / 2, 3)) for side in (video.width, video.height))
+    return f"scale={width}:{height}:flags=lanczos,crop={WIDTH}:{HEIGHT}"
 
 
 def _codec(span: Span) -> list[str]:
     """x264 on one thread: as many pieces as cores are encoded side by side, which wastes nothing."""
     preset, quality = environment.setting("FILM_PRESET", "superfast"), environment.setting("FILM_CRF", "18")
     rate = ["-r", str(span.rate), "-g", str(round(2 * span.rate)), "-video_track_timescale", str(TIMESCALE)]
-    colour = ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"]
+    colour = ["-colorspace", "bt709", "-color_range", "tv"]
     return [
         "-c:v",
         "libx264",

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import environment
 from contract import Failure, emit
-from web import MEGABYTE, Reply, kind_of_status, mapping, paid_post, sequence
+from web import MEGABYTE, Reply, amount, kind_of_status, mapping, paid_post, sequence
 
 SERVICE = "Gemini"
 REFERENCES = 14  # gemini-nano-banana-2.1 takes no more
@@ -87,7 +87,7 @@ def _image(answer: dict[str, object]) -> Picture:
 
 def _decoded(data: dict[str, object]) -> Picture:
     try:
-        content = base64.b64decode(str(data["data"]), validate=True)
+        content = base64.b64decode(str(data["data"]), altchars=b"-_", validate=True)  # Google has both alphabets
     except binascii.Error:
         raise Failure("permanent", f"{SERVICE}: the image is not valid base64") from None
     return Picture(str(data.get("mimeType", "")), content)
@@ -128,7 +128,7 @@ def _quota_ids(details: list[dict[str, object]]) -> list[str]:
 def _wait(reply: Reply, details: list[dict[str, object]]) -> float | None:
     """Seconds to wait: RetryInfo's ``"26s"``, else the header."""
     for detail in details:
-        text = str(detail.get("retryDelay", "")).removesuffix("s")
-        if text.replace(".", "", 1).isdecimal():
-            return float(text)
+        wait = amount(str(detail.get("retryDelay", "")).removesuffix("s"))
+        if wait is not None:
+            return wait
     return reply.retry_after

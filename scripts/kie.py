@@ -4,14 +4,13 @@ Business errors come inside HTTP 200 with another ``code`` in the body, worded u
 are waiting, queuing, generating, success and fail (never "failed"); ``resultJson`` is JSON in a string.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 import environment
 from contract import Failure, Kind
-from web import MEGABYTE, Reply, free_get, kind_of_status, mapping, paid_post, sequence
+from web import MEGABYTE, Reply, amount, free_get, kind_of_status, mapping, paid_post, parsed, sequence
 
 SERVICE = "KIE"
 PROMPT_LENGTH = 2500
@@ -70,8 +69,8 @@ def ask(ref: str) -> Render:
     record = _data(reply, paid=False)
     if not record:
         return Render(ref, "fail", failure=Failure("unknown", f"{SERVICE} knows no task {ref}"))
-    state, spent = record.get("state"), _number(record.get("consumeCredits"))
-    if state in RENDERING:
+    state, spent = record.get("state"), amount(record.get("consumeCredits"))
+    if str(state) in RENDERING:
         return Render(ref, "generating")
     if state == "success":
         return Render(ref, "success", url=_result(record), credits=spent)
@@ -102,14 +101,15 @@ def _data(reply: Reply, *, paid: bool, model: str = "") -> dict[str, Any]:
     model: the one asked for, named where KIE complains of a model.
     """
     answer = reply.json()
-    code = _number(answer.get("code"))
+    code = amount(answer.get("code"))
     message = str(answer.get("msg") or answer.get("message") or f"HTTP {reply.status}")
     if reply.ok and code == ACCEPTED:
         return mapping(answer.get("data"))
     if not paid and "recordinfo is null" in message.lower():
         return {}
     if code is None or (code == ACCEPTED and not reply.ok):
-        kind: Kind = "unknown" if reply.ok and paid else kind_of_status(reply.status)
+        lost: Kind = "unknown" if paid else "transient"  # a question can be asked again: the render is paid and there
+        kind = lost if reply.ok else kind_of_status(reply.status)
         raise Failure(kind, f"{SERVICE}: unreadable answer (HTTP {reply.status})", retry_after=reply.retry_after)
     if model and "model" in message.lower():
         message += f" (KIE_VIDEO_MODEL is {model})"
@@ -126,24 +126,13 @@ def _failure(code: int, message: str, *, paid: bool = False, wait: float | None 
 
 def _render_failure(record: dict[str, Any]) -> Failure:
     """Why a render failed; without a code another try may well succeed."""
-    code = _number(record.get("failCode"))
+    code = amount(record.get("failCode"))
     return _failure(501 if code is None else int(code), str(record.get("failMsg") or "the render failed"))
 
 
 def _result(record: dict[str, Any]) -> str:
     """The first result's address, out of JSON in a string."""
     text = record.get("resultJson")
-    try:
-        result = mapping(json.loads(text)) if isinstance(text, str) else mapping(text)
-    except ValueError:
-        result = {}
-    urls = sequence(result.get("resultUrls"))
+    result = parsed(text) if isinstance(text, str) else text
+    urls = sequence(mapping(result).get("resultUrls"))
     return str(urls[0]) if urls else ""
-
-
-def _number(value: object) -> float | None:
-    """A number, also out of a string; None for anything else."""
-    try:
-        return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
-    except ValueError:
-        return None

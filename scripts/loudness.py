@@ -8,9 +8,11 @@ from contract import Failure
 TRUE_PEAK = -1.6  # dBTP, at most, in the finished film; -1.5 is promised and the meter rounds to tenths
 MARGIN = 0.5  # dB the limiter starts below it: AAC overshoots by a few tenths
 TOLERANCE = 0.2  # LU; half a LU is promised
-SILENCE = -69.0  # LUFS; the meter's floor is -70
+FLOOR = -70.0  # LUFS, the meter's; of peaks, too, so that there is always a number
+SILENCE = -69.0  # LUFS
 MAX_GAIN = 40.0  # dB
-MAX_PASSES = 6
+MAX_PASSES = 10
+LAST_PASSES = 4  # of them: a sound that can't be brought to its loudness still keeps to its peak
 
 METER = "ebur128=peak=true:framelog=quiet"
 _INTEGRATED = re.compile(r"I:\s+(-?[\d.]+|-inf) LUFS")
@@ -46,7 +48,7 @@ def read_meter(log: str) -> Level:
     integrated, peak = _INTEGRATED.findall(log), _PEAK.findall(log)
     if not integrated or not peak:
         raise Failure("permanent", "loudness: the meter printed no summary")
-    return Level(float(integrated[-1]), float(peak[-1]))
+    return Level(max(FLOOR, float(integrated[-1])), max(FLOOR, float(peak[-1])))
 
 
 def first_setting(measured: Level, target: float) -> Setting:
@@ -55,9 +57,12 @@ def first_setting(measured: Level, target: float) -> Setting:
     return Setting(gain, TRUE_PEAK - MARGIN)
 
 
-def corrected(setting: Setting, result: Level, target: float) -> Setting | None:
-    """A better setting where limiting took loudness away or coding raised a peak; None when the result is good."""
-    short = target - result.integrated
+def corrected(setting: Setting, result: Level, target: float | None) -> Setting | None:
+    """A better setting where limiting took loudness away or coding raised a peak; None when the result is good.
+
+    Without a target only the peak counts.
+    """
+    short = 0.0 if target is None else target - result.integrated
     over = result.true_peak - TRUE_PEAK
     if result.integrated <= SILENCE or (abs(short) <= TOLERANCE and over <= 0):
         return None

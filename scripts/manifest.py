@@ -8,6 +8,7 @@ optional: ``intro``, ``outro`` (videos with their own sound), ``watermark`` (an 
 """
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
@@ -63,13 +64,13 @@ def read_manifest(path: Path, film: Path) -> Manifest:
     """Read and check the manifest of a film to be written there; each fault is a line that names the field or file."""
     require_file(path, "manifest")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise Failure("permanent", f"manifest {path} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise Failure("permanent", f"manifest {path} is not an object")
     clips = _clips(content.get("clips"))
-    return Manifest(
+    manifest = Manifest(
         pieces=(*_whole_video(content, "intro"), *clips, *_whole_video(content, "outro")),
         rate=_rate(clips),
         watermark=_watermark(content),
@@ -78,6 +79,20 @@ def read_manifest(path: Path, film: Path) -> Manifest:
         loudness=_number(content, "loudness", default=-14.0, low=-40.0, high=-9.0),
         fade=_number(content, "fade", default=0.0, low=0.0, high=10.0),
     )
+    _keep_apart(manifest, path, film)
+    return manifest
+
+
+def _keep_apart(manifest: Manifest, path: Path, film: Path) -> None:
+    """Fail where something would be written over what the film is made of, or over something else written."""
+    taken = {path.resolve(): "the manifest"}
+    for piece in manifest.pieces:
+        taken |= {file.resolve(): piece.name for file in (piece.video.path, piece.narration, piece.sfx) if file}
+    if manifest.watermark:
+        taken[manifest.watermark.resolve()] = "the watermark"
+    for name, file in (("--output", film), ("captions", manifest.captions), ("thumbnail", manifest.thumbnail)):
+        if file and (owner := taken.setdefault(file.resolve(), name)) != name:
+            raise Failure("permanent", f"{name} {file} would be written over {owner}")
 
 
 def _clips(entries: object) -> list[Piece]:
@@ -107,20 +122,26 @@ def _clip(entry: dict[str, Any]) -> Piece:
         sound_seconds(audio, f"{name}: audio"),
         audio,
         sfx,
-        str(entry.get("text") or "").strip(),
+        _text(entry.get("text"), name),
         _words(entry.get("words"), name),
     )
 
 
-def _words(entries: object, name: str) -> tuple[Word, ...]:
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str | None):
+        raise Failure("permanent", f"{name}: text is not a string")
+    return (value or "").strip()
+
+
+def _words(entries: Any, name: str) -> tuple[Word, ...]:
+    """In the order of their starts, blank ones left out."""
     try:
-        return (
-            tuple((str(text), float(start), float(end)) for text, start, end in entries)
-            if isinstance(entries, list)
-            else ()
-        )
-    except (TypeError, ValueError):
-        raise Failure("permanent", f"{name}: words must be a list of [word, start, end]") from None
+        words = [(" ".join(str(text).split()), float(start), float(end)) for text, start, end in entries or ()]
+    except (TypeError, ValueError, OverflowError):
+        words = [("", math.nan, math.nan)]
+    if not all(math.isfinite(second) for _, *seconds in words for second in seconds):
+        raise Failure("permanent", f"{name}: words must be a list of [word, start, end], in seconds")
+    return tuple(sorted((word for word in words if word[0]), key=lambda word: word[1]))
 
 
 def _whole_video(content: dict[str, Any], field: str) -> tuple[Piece, ...]:
@@ -157,7 +178,7 @@ def _path(entry: dict[str, Any], field: str, name: str = "manifest") -> Path | N
     value = entry.get(field)
     if value in (None, ""):
         return None
-    if not isinstance(value, str) or not Path(value).is_absolute():
+    if not isinstance(value, str) or "\0" in value or not Path(value).is_absolute():
         raise Failure("permanent", f"{name}: {field} is not an absolute path")
     return Path(value)
 

@@ -10,14 +10,22 @@ from PIL.PngImagePlugin import PngInfo
 
 FRAME = (1920, 1080)
 MAX_PIXELS = 50_000_000
+MAX_BYTES = 200_000_000  # 50 megapixels with transparency, not packed at all
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_COMMENT = 500  # characters
 
 
 def open_picture(path: Path, role: str, *, mode: str = "RGB", near: tuple[int, int] | None = None) -> Image.Image:
     """Load a picture upright in the given mode. near: a size that is enough; a JPEG is then decoded small."""
+    return decode(read_picture(path, role), f"{role} {path}", mode=mode, near=near)
+
+
+def read_picture(path: Path, role: str) -> bytes:
+    """The file's bytes; one that no picture of ours can fill is not read into memory."""
     require_file(path, role)
-    return decode(path.read_bytes(), f"{role} {path}", mode=mode, near=near)
+    if path.stat().st_size > MAX_BYTES:
+        raise Failure("permanent", f"{role} {path} is larger than {MAX_BYTES // 1_000_000} MB")
+    return path.read_bytes()
 
 
 def check_picture(content: bytes, name: str) -> None:

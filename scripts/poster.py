@@ -9,6 +9,7 @@ from ffmpeg import Step, run_step
 from meter import Measured
 from pictures import open_picture
 from PIL import Image, ImageStat
+from probe import as_shown, probe_video
 
 WIDTH = 640  # pixels: a card is 320 wide, and some screens have two pixels for one
 WAVE = (640, 96)
@@ -51,12 +52,12 @@ def of_sound(path: Path, target: Path) -> None:
 def _lit_frame(path: Path) -> Image.Image:
     best: Image.Image | None = None
     brightness = -1.0
+    video = probe_video(path, "--input")
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
         for frame in container.decode(stream):
-            height = round(frame.height * WIDTH / frame.width / 2) * 2
-            small: Image.Image = frame.reformat(WIDTH, height, format="rgb24").to_image()  # type: ignore[no-untyped-call]
+            small = as_shown(frame, video, WIDTH)
             mean = ImageStat.Stat(small.convert("L")).mean[0]
             if mean > brightness:
                 best, brightness = small, mean

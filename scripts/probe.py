@@ -3,18 +3,23 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 from av.container import InputContainer
 from contract import Failure, require_file
+
+if TYPE_CHECKING:  # Pillow is loaded by those who want a picture
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
 class Video:
     """A readable video.
 
-    seconds: length of its picture; rate: frames a second; sound: whether it has a sound track; coding: all that must be
-    equal for two pictures to lie in one stream (codec, pixels, shape, rotation, parameter sets).
+    width, height: as it is shown, upright and with square pixels; seconds: length of its picture; rate: frames a
+    second; sound: whether it has a sound track; coding: all that must be equal for two pictures to lie in one stream
+    (codec, pixels, shape, rotation, parameter sets).
     """
 
     path: Path
@@ -34,13 +39,11 @@ def probe_video(path: Path, role: str) -> Video:
             stream = container.streams.video[0]
             stream.thread_count = 1  # a thread a core, each with pictures of its own, would cost 20 MB
             first = _first_picture(container, stream)
-            seconds = _seconds(stream.duration, stream.time_base) or _seconds(
-                container.duration, Fraction(1, av.time_base)
-            )
+            seconds = _length(container, stream)
             rate = stream.average_rate or Fraction(0)
             coding = _coding(stream, first)
             held = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
-            video = Video(path, stream.width, stream.height, rate, seconds, bool(container.streams.audio), coding)
+            video = Video(path, *_shown(stream, first), rate, seconds, bool(container.streams.audio), coding)
     except (av.FFmpegError, IndexError, StopIteration):
         raise Failure("permanent", f"{role} {path} is not a readable video") from None
     if not (seconds and rate):
@@ -55,6 +58,29 @@ def _first_picture(container: InputContainer, stream: av.VideoStream) -> av.Vide
     packet = next(packet for packet in container.demux(stream) if packet.is_keyframe)
     context = stream.codec_context
     return (context.decode(packet) or context.decode(None))[0]
+
+
+def _shown(stream: av.VideoStream, first: av.VideoFrame) -> tuple[int, int]:
+    width = round(stream.width * (stream.sample_aspect_ratio or 1))
+    return (stream.height, width) if first.rotation % 180 else (width, stream.height)
+
+
+def _length(container: InputContainer, stream: av.VideoStream) -> float:
+    """Of the picture. An MP4 can be held against its index; of others only what is there counts, whatever they say."""
+    if "mp4" in container.format.name:
+        return _seconds(stream.duration, stream.time_base) or _seconds(container.duration, Fraction(1, av.time_base))
+    with av.open(container.name) as again:
+        shown = [(packet.dts if packet.pts is None else packet.pts, packet.duration) for packet in again.demux(video=0)]
+        ends = [(start, start + (duration or 0)) for start, duration in shown if start is not None]
+        return _seconds(max(end for _, end in ends) - min(ends)[0], stream.time_base) if ends else 0.0
+
+
+def as_shown(frame: av.VideoFrame, video: Video, width: int) -> "Image":
+    """One of the video's frames upright and with square pixels, so many pixels wide."""
+    size = (width, round(video.height * width / video.width / 2) * 2)
+    stored = size[::-1] if frame.rotation % 180 else size
+    picture: Image = frame.reformat(*stored, format="rgb24").to_image()  # type: ignore[no-untyped-call]
+    return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
 
 
 def _coding(stream: av.VideoStream, first: av.VideoFrame) -> tuple[object, ...]:

@@ -6,11 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environment
-from contract import Failure, require_file
-from pictures import as_jpeg, check_picture, decode, open_picture
+from contract import Failure
+from pictures import as_jpeg, check_picture, decode, open_picture, read_picture
 from web import Reply, free_put, free_upload, kind_of_status, mapping
 
 MAX_BYTES = 10_000_000  # KIE's limit for a seed image
+SIDE = 2560  # pixels: more than a clip has, and even noise of that size stays below the limit as a JPEG
 SECONDS = 90
 CATBOX_FILES = "https://files.catbox.moe/"
 
@@ -35,14 +36,15 @@ def _is_png(content: bytes) -> bool:
 
 def _seed(image: Path) -> bytes:
     """The image's own bytes if the service takes them, else the same picture as JPEG."""
-    require_file(image, "seed image")
-    content = image.read_bytes()
+    content = read_picture(image, "seed image")
     if content.startswith((b"\x89PNG", b"\xff\xd8")) and len(content) <= MAX_BYTES:
         check_picture(content, f"seed image {image}")
         if not _is_png(content):  # a JPEG has no sums: only unpacking, here to an eighth, shows that its end is missing
             decode(content, f"seed image {image}", near=(240, 135))
         return content
-    return as_jpeg(open_picture(image, "seed image"), 92)
+    picture = open_picture(image, "seed image", near=(SIDE, SIDE))
+    picture.thumbnail((SIDE, SIDE))
+    return as_jpeg(picture, 92)
 
 
 def _to_kie(name: str, content: bytes) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from contract import emit
 from ffmpeg import Step, Work
-from loudness import MAX_PASSES, METER, Level, corrected, first_setting, read_meter
+from loudness import LAST_PASSES, MAX_PASSES, METER, Level, corrected, first_setting, read_meter
 from timeline import SAMPLE_RATE, Span
 
 TRACK = "sound.m4a"
@@ -31,12 +31,13 @@ def mix_and_master(spans: list[Span], *, loudness: float, fade: float, report: C
     level = read_meter((yield _metered(source, fades, "-f", "null", "-")))
     setting, better = first_setting(level, loudness), None
     for left in reversed(range(MAX_PASSES)):
+        target = loudness if left >= LAST_PASSES else None
         level = read_meter((yield _metered(source, [*fades, setting.filters()], *PCM, LEVELLED)))
-        better = corrected(setting, level, loudness)
+        better = corrected(setting, level, target)
         if better is None or not left:
             yield Step("sound", ["-v", "error", *PCM, "-i", LEVELLED, *CODED, TRACK])
             level = read_meter((yield _metered(["-i", TRACK], [], "-f", "null", "-")))
-            better = corrected(setting, level, loudness)
+            better = corrected(setting, level, target)
         if better is None:
             break
         setting = better

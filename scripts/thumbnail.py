@@ -8,6 +8,7 @@ import av
 from contract import Failure
 from pictures import as_jpeg, cover
 from PIL import Image, ImageFilter, ImageStat
+from probe import as_shown
 from timeline import Span
 
 SIZE = (1280, 720)
@@ -41,13 +42,14 @@ def strength(picture: Image.Image) -> float:
 
 def _key_frames(span: Span) -> Iterator[Image.Image]:
     """Those within the span: to decode others would take as long as all before them."""
+    video = span.piece.video
     try:
-        with av.open(str(span.piece.video.path)) as container:
+        with av.open(str(video.path)) as container:
             stream = container.streams.video[0]
             stream.codec_context.skip_frame = "NONKEY"
             for frame in container.decode(stream):
-                if frame.time is not None and frame.time >= min(span.seconds, span.piece.video.seconds):
+                if frame.time is not None and frame.time >= min(span.seconds, video.seconds):
                     return
-                yield frame.to_image()  # type: ignore[no-untyped-call]
+                yield as_shown(frame, video, video.width)
     except av.FFmpegError as error:
         raise Failure("permanent", f"{span.piece.name}: thumbnail: {error.strerror}") from None

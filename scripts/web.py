@@ -5,6 +5,7 @@ outcome is ``unknown``. Free requests are tried three times.
 """
 
 import json
+import math
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,15 +48,11 @@ class Reply:
     @property
     def retry_after(self) -> float | None:
         """Seconds from the Retry-After header; its date form is ignored."""
-        value = self.headers.get("retry-after", "").strip()
-        return float(value) if value.isdecimal() else None
+        return amount(self.headers.get("retry-after"))
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; an empty one if it is anything else."""
-        try:
-            return mapping(json.loads(self.body))
-        except ValueError:
-            return {}
+        return mapping(parsed(self.body))
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -66,6 +63,23 @@ def mapping(value: object) -> dict[str, Any]:
 def sequence(value: object) -> list[Any]:
     """The value if it is a JSON array, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def parsed(text: bytes | str) -> object:
+    """What the JSON says; None if it is none, or nested deeper than anybody means."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def amount(value: object) -> float | None:
+    """A number of zero or more, also out of a string; None for anything else, so also for NaN and the infinite."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < math.inf else None
 
 
 def paid_post(url: str, *, service: str, headers: dict[str, str], payload: object, seconds: float, limit: int) -> Reply:

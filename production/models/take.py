@@ -9,7 +9,7 @@ from django.utils import timezone
 from channels_app.models import Channel
 from production.models.lane import Provider
 from production.models.task import Priority, Task
-from production.stages import PIECE, PIECES, STEP, Piece, Stage
+from production.stages import PIECE, PIECES, STEP, Piece, Stage, Status
 
 
 class TakeState(models.TextChoices):
@@ -45,6 +45,12 @@ class TakeQuerySet(models.QuerySet["Take"]):
         """What counts in the task's stage and is useless as far as a machine can tell: then a person is asked."""
         found = self.filter(task=task, kind__in=stage.kinds, selected=True, findings__contains=[{"severity": "error"}])
         return found.order_by("kind", "position")
+
+    def unseen(self) -> "TakeQuerySet":
+        """Media that count in unfinished tasks and that no look has said anything of: they are older than looks."""
+        media = [piece.kind for piece in PIECES if piece.suffix != ".json"]
+        found = self.filter(kind__in=media, selected=True, state=TakeState.DONE, measured={}, findings=[])
+        return found.exclude(task__status=Status.PUBLISHED)
 
     def of(self, kind: str, position: int) -> "TakeQuerySet":
         return self.filter(kind=kind, position=position)

@@ -1,4 +1,4 @@
-"""Commands for what was missed: rows read again, rows written again, sums counted again. Twice changes nothing more."""
+"""Commands for what was missed: rows read and written, sums counted, files looked over. Twice changes nothing more."""
 
 import datetime as dt
 import io
@@ -10,11 +10,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from channels_app.models import Storage
-from production import outbox
+from production import outbox, workspace
 from production.models import LedgerEntry, Meter, NotionBoard, SharedFile, Sharing, Tally, Task
 from production.stages import Status
 from sandbox.client import SandboxClient
 from tests.factories import fresh, make_channel, make_ledger_entry, make_production, make_take, make_task
+from tests.media import picture
 from tests.production.test_claims import assert_tallies_say_what_the_lines_say
 from tests.sandboxes import make_board
 
@@ -164,3 +165,28 @@ def test_recount_says_and_mends_what_the_lines_say():
     month = Tally.objects.get(meter=Meter.CHANNEL_MONTH, since=timezone.localdate(last_month).replace(day=1))
     assert month.usd == Decimal("0.40")
     assert fresh(quota).calls == 3, "calls have no lines to be counted from"
+
+
+# ---------------------------------------------------------------- files looked over
+
+
+def test_look_over_sees_what_was_finished_before_there_were_looks():
+    task = make_task()
+    good, bad = make_take(task, "image", 1), make_take(task, "image", 2)
+    workspace.file_of(bad).write_bytes(picture((1920, 1080), "navy"))
+    lost, seen = make_take(task, "image", 3), make_take(task, "image", 4, measured={"width": 1})
+    workspace.file_of(lost).unlink()
+    assert run("look_over", "--dry-run") == "To be looked over: 3 files.\n"
+    assert (fresh(good).measured, run("look_over", "--task", str(task.pk + 1))) == ({}, "Looked over: 0 files.\n")
+    said = run("look_over", "--task", str(task.pk))
+    assert "image 2 is one colour" in said
+    assert [fresh(take).measured.get("poster") for take in (good, bad, lost, seen)] == [True, True, None, None]
+    assert fresh(bad).findings[0]["severity"] == "error"
+    assert (fresh(lost).findings, fresh(seen).measured) == ([], {"width": 1})
+    assert run("look_over", "--dry-run") == "To be looked over: 1 file.\n", "its file is gone"
+
+
+def test_look_over_leaves_published_tasks_alone():
+    task = make_task(Status.PUBLISHED)
+    make_take(task, "image", 1)
+    assert run("look_over") == "Looked over: 0 files.\n"

@@ -10,7 +10,18 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from channels_app.models import Channel
-from production import decisions, documents, flow, gates, importing, lifecycle, looking, notion, recipes, workspace
+from production import (
+    decisions,
+    documents,
+    exporting,
+    flow,
+    gates,
+    lifecycle,
+    looking,
+    notion,
+    recipes,
+    workspace,
+)
 from production.documents.pictures import KINDS
 from production.models import Asset, LedgerEntry, NotionBoard, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, STEPS, Status, Verb
@@ -75,7 +86,7 @@ def test_import_makes_the_plan_and_adopts_what_is_there(folder: Path):
     put(folder, f"assets/composites/{STILLS[0]}", "videos/clip_01.mp4", "audio/clip_02.mp3", "audio/clip_02_sfx.mp3")
     task = imported(folder)
     assert (task.status, task.page_id, task.title) == (Status.QUEUED, PAGE, "The Lamplighter of the Last Lake")
-    assert importing.plan_of(task) == documents.read(HALFMADE).plan
+    assert exporting.plan_of(task) == documents.read(HALFMADE).plan
     takes = {take.name: take for take in task.takes.all()}
     images = [f"image {n}" for n in range(1, 6)]
     steps = {take.name for take in takes.values() if take.kind == "plan"}
@@ -267,7 +278,7 @@ def test_export_and_import_is_the_same_production(tmp_path: Path, settings: Sett
     call_command("export_production", task.pk, tmp_path / "out", media=True, stdout=io.StringIO())
     run(tmp_path / "out", make_channel(), stage="assembly")
     again = Task.objects.exclude(pk=task.pk).get()
-    assert importing.plan_of(again) == importing.plan_of(task)
+    assert exporting.plan_of(again) == exporting.plan_of(task)
     assert again.status == Status.SFX_READY
     facts = ("kind", "position", "sha256")
     files = [sorted(each.takes.exclude(kind="plan").values_list(*facts)) for each in (task, again)]

@@ -129,6 +129,15 @@ def test_generate_content_unknown_field_is_named(generate):
     assert "\"outputMimeType\" at 'generationConfig.imageConfig'" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("data", ["", "no base64!", base64.b64encode(b"GIF89a").decode(), 5, None])
+def test_generate_content_reference_that_is_no_picture(addresses, control, data):
+    parts = [{"inlineData": {"mimeType": "image/png", "data": data}}, {"text": "A lamp"}]
+    url, before = f"{addresses['GEMINI_BASE_URL']}/v1beta/models/{IMAGE}:generateContent", control.spent_usd()
+    answer = requests.post(url, json={"contents": [{"parts": parts}]}, headers={"x-goog-api-key": KEY}, timeout=10)
+    assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert control.spent_usd() == before
+
+
 def test_generate_content_dead_model_is_not_found(generate):
     assert generate("gemini-3-pro-image-preview", "x").status_code == 404
 

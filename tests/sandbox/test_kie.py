@@ -204,6 +204,9 @@ def test_create_task_passes_through_the_states(kie, seed, control):
         ({"duration": 10}, 422),
         ({"image_url": "file:///etc/passwd"}, 422),
         ({"prompt": "x" * 2501}, 422),
+        ({"negative_prompt": "x" * 2497}, 422),
+        ({"cfg_scale": 1.1}, 422),
+        ({"cfg_scale": "0.5"}, 422),
     ],
 )
 def test_create_task_refuses_inside_http_200(kie, seed, control, change, code):
@@ -228,6 +231,23 @@ def test_create_task_missing_or_unreadable_seed_fails_and_gives_credits_back(kie
     ref = kie("POST", "/api/v1/jobs/createTask", task(gone)).json()["data"]["taskId"]
     eventually(lambda: kie("GET", f"/api/v1/jobs/recordInfo?taskId={ref}").json()["data"]["state"] == "fail")
     assert kie("GET", "/api/v1/chat/credit").json()["data"] == before
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"\x89PNG" + bytes(10_000_000), "exceeds 10 MB"), (b"RIFF\0\0\0\0WEBP", "JPEG nor PNG")]
+)
+def test_create_task_fails_on_a_seed_that_the_model_does_not_take(kie, addresses, content, why):
+    files, form = {"file": ("seed.png", content)}, {"uploadPath": "seeds", "fileName": f"{os.urandom(4).hex()}.png"}
+    upload = f"{addresses['KIE_UPLOAD_URL']}/api/file-stream-upload"
+    head = {"Authorization": f"Bearer {KEY}"}
+    url = requests.post(upload, files=files, data=form, headers=head, timeout=10).json()["data"]["downloadUrl"]
+    ref = kie("POST", "/api/v1/jobs/createTask", task(url)).json()["data"]["taskId"]
+
+    def record():
+        return kie("GET", f"/api/v1/jobs/recordInfo?taskId={ref}").json()["data"]
+
+    eventually(lambda: record()["state"] == "fail")
+    assert why in record()["failMsg"]
 
 
 def test_record_info_unknown_task(kie):

@@ -96,6 +96,21 @@ def test_assemble_video_meets_loudness_and_true_peak(film):
     assert true_peak <= -1.5
 
 
+@pytest.mark.parametrize("lasts", [0.02, 0.1])
+def test_assemble_video_keeps_to_the_peak_where_loudness_can_not_be_reached(run, media, tmp_path, lasts):
+    ffmpeg("-f", "lavfi", "-i", f"aevalsrc='if(lt(t,{lasts}),0.9,0)':d=3:s=48000", tmp_path / "click.wav")
+    outcome = assemble(run, tmp_path, [(1, {"video": media / "clip.mp4", "audio": tmp_path / "click.wav"})])
+    assert (outcome.code, "LUFS instead of -14" in outcome.the("warning")["message"]) == (0, True)
+    assert loudness(tmp_path / "film.mp4")[1] <= -1.5
+
+
+def test_assemble_video_of_silence_tells_finite_levels(run, media, tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", 1.5, tmp_path / "silent.mp3")
+    outcome = assemble(run, tmp_path, [(1, {"video": media / "clip.mp4", "audio": tmp_path / "silent.mp3"})])
+    assert outcome.the("loudness") == {"event": "loudness", "lufs": -70.0, "true_peak": -70.0}
+    assert "Infinity" not in outcome.stdout
+
+
 def test_assemble_video_ignores_the_sound_of_a_clip(film):
     path, _ = film
     log = ffmpeg(
@@ -173,6 +188,21 @@ def test_assemble_video_adds_intro_watermark_fade_and_captions(run, media, tmp_p
     captions = (tmp_path / "film.srt").read_text().split("\n\n")
     assert captions[0] == "1\n00:00:02,000 --> 00:00:03,000\nUp the stairs."
     assert captions[1].splitlines()[1:] == ["00:00:03,542 --> 00:00:05,052", "No times"]
+
+
+def test_assemble_video_captions_stay_in_order_and_inside_their_clip(run, media, tmp_path):
+    odd = [["late", 1.4, 99], [" ", 0.2, 0.3], ["back", 0.9, 0.4], ["a\n\n2", -5, 0.1]]
+    clip = {"clip_number": 1, "video": str(media / "clip.mp4"), "audio": str(media / "short.wav"), "words": odd}
+    manifest = json.dumps({"clips": [clip, clip | {"clip_number": 2}], "captions": True})
+    (tmp_path / "m.json").write_text(manifest, encoding="utf-8-sig")  # as some editors do
+    outcome = run("assemble_video.py", "--manifest", tmp_path / "m.json", "--output", tmp_path / "film.mp4")
+    assert outcome.code == 0, outcome.stderr
+    assert (tmp_path / "film.srt").read_text().split("\n\n") == [
+        "1\n00:00:00,000 --> 00:00:00,100\na 2",
+        "2\n00:00:00,900 --> 00:00:01,542\nback late",
+        "3\n00:00:01,542 --> 00:00:01,642\na 2",
+        "4\n00:00:02,442 --> 00:00:03,083\nback late\n",
+    ]
 
 
 def colours(folder, name, source, seconds=2):
@@ -310,9 +340,51 @@ def test_assemble_video_names_what_is_wrong_and_leaves_nothing(run, media, tmp_p
         ([(1, good | {"audio": tmp_path / "empty.wav"})], "empty.wav"),
         ([(1, good | {"sfx": "relative.mp3"})], "clip 1: sfx"),
         ([("one", good)], "clip_number"),
+        ([(1, good | {"video": "/a\0b.mp4"})], "clip 1: video"),
     ):
         outcome = assemble(run, tmp_path, clips)
         assert (outcome.code, outcome.names, outcome.the("error")["kind"]) == (1, ["started", "error"], "permanent")
         assert word in outcome.the("error")["message"]
         assert "\n" not in outcome.the("error")["message"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["empty.wav", "junk.mp4", "manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "word"),
+    [
+        ({"words": [["Up", float("nan"), 1]]}, "clip 1: words"),
+        ({"words": [["Up", 0, float("inf")]]}, "clip 1: words"),
+        ({"words": [["Up", 0]]}, "clip 1: words"),
+        ({"words": 5}, "clip 1: words"),
+        ({"text": {"said": "Up"}}, "clip 1: text"),
+    ],
+)
+def test_assemble_video_names_words_that_make_no_sense(run, media, tmp_path, keys, word):
+    clip = {"clip_number": 1, "video": str(media / "clip.mp4"), "audio": str(media / "short.wav")} | keys
+    (tmp_path / "m.json").write_text(json.dumps({"clips": [clip], "captions": True}))
+    outcome = run("assemble_video.py", "--manifest", tmp_path / "m.json", "--output", tmp_path / "film.mp4")
+    assert (outcome.code, outcome.names, outcome.stderr) == (1, ["started", "error"], "")
+    assert outcome.the("error")["message"].startswith(word)
+
+
+def test_assemble_video_writes_over_nothing_that_it_is_made_of(run, media, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes((media / "clip.mp4").read_bytes())
+    clip = {"video": tmp_path / "clip.mp4", "audio": media / "short.wav"}
+    for keys, words in (
+        ({"captions": str(tmp_path / "clip.mp4")}, ("captions", "clip 1")),
+        ({"captions": str(tmp_path / "a/../manifest.json")}, ("captions", "the manifest")),
+        ({"captions": str(tmp_path / "film.mp4")}, ("captions", "--output")),
+        ({"captions": True, "thumbnail": str(tmp_path / "film.srt")}, ("thumbnail", "captions")),
+        ({"captions": "/a\0b.srt"}, ("captions", "absolute path")),
+    ):
+        outcome = assemble(run, tmp_path, [(1, clip)], **keys)
+        assert (outcome.code, outcome.names, outcome.stderr) == (1, ["started", "error"], "")
+        assert all(word in outcome.the("error")["message"] for word in words)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.mp4", "manifest.json"]
+
+
+def test_assemble_video_names_a_manifest_nested_without_end(run, tmp_path):
+    (tmp_path / "m.json").write_text("[" * 100_000)
+    outcome = run("assemble_video.py", "--manifest", tmp_path / "m.json", "--output", tmp_path / "film.mp4")
+    assert (outcome.code, outcome.stderr) == (1, "")
+    assert "m.json is not JSON" in outcome.the("error")["message"]

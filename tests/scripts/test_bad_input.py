@@ -70,6 +70,17 @@ def test_corrupt_picture(make, vendor, tmp_path, name, flag, content):
 @pytest.mark.parametrize(
     ("name", "flag"), [("generate_asset.py", "--reference-image"), ("generate_video.py", "--image")]
 )
+def test_picture_without_end(make, vendor, tmp_path, name, flag):
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.write(picture())
+        file.truncate(8 << 30)  # a hole: it takes no room on the disk, but would in memory
+    error = refused(make(name, flag, tmp_path / "huge.png"), tmp_path, "huge.png is larger than 200 MB")
+    assert (error["kind"], vendor.calls) == ("permanent", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"), [("generate_asset.py", "--reference-image"), ("generate_video.py", "--image")]
+)
 @pytest.mark.parametrize("where", ["absent.png", "."])
 def test_missing_picture(make, vendor, tmp_path, name, flag, where):
     refused(make(name, flag, tmp_path / where), tmp_path, str(tmp_path / where), "does not exist")
@@ -141,6 +152,8 @@ def test_environment_file_that_can_not_be_read(make, vendor, tmp_path, name, con
     [
         ("generate_asset.py", "GEMINI_API_KEY", "sandbox-\tkey"),
         ("generate_asset.py", "GEMINI_BASE_URL", "vendor.example"),
+        ("generate_asset.py", "GEMINI_BASE_URL", "https://vendor.example:99999"),
+        ("generate_audio.py", "ELEVENLABS_BASE_URL", "http://vendor.example:port"),
         ("generate_asset.py", "GEMINI_IMAGE_USD_PER_MILLION", "thirty"),
         ("generate_video.py", "KIE_CREDIT_USD", "-1"),
         ("generate_video.py", "KIE_VIDEO_CREDITS", "nan"),

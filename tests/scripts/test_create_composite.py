@@ -86,6 +86,16 @@ def test_create_composite_names_a_broken_file(run, environment, tmp_path):
     assert not (tmp_path / "c.png").exists()
 
 
+@pytest.mark.parametrize("alpha", [0, 5])
+def test_create_composite_names_a_character_that_nobody_would_see(run, environment, tmp_path, alpha):
+    Image.new("RGBA", (300, 300), (255, 0, 0, alpha)).save(tmp_path / "ghost.png")
+    flags = ("--character", tmp_path / "ghost.png", "--environment", environment, "--output", tmp_path / "c.png")
+    outcome = run("create_composite.py", *flags)
+    assert (outcome.code, outcome.the("error")["kind"]) == (1, "permanent")
+    assert "ghost.png is transparent everywhere" in outcome.the("error")["message"]
+    assert not (tmp_path / "c.png").exists()
+
+
 def test_create_split_screen_fills_two_halves(run, tmp_path):
     (tmp_path / "left.png").write_bytes(picture((1376, 768), "red"))
     (tmp_path / "right.png").write_bytes(picture((300, 900), "green"))

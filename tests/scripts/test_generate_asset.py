@@ -41,6 +41,18 @@ def test_generate_asset_writes_the_image_and_its_cost(run, vendor, tmp_path):
     assert call.json()["generationConfig"]["imageConfig"] == {"aspectRatio": "16:9", "imageSize": "1K"}
 
 
+def test_generate_asset_reads_the_other_alphabet_of_base64(run, vendor, tmp_path):
+    image = io.BytesIO()
+    Image.effect_noise((64, 36), 90).save(image, "PNG")
+    answer = image_answer(image.getvalue())
+    data = answer["candidates"][0]["content"]["parts"][-1]["inlineData"]
+    data["data"] = data["data"].replace("+", "-").replace("/", "_")
+    assert {"-", "_"} <= set(data["data"])
+    vendor.say(PATH, answer)
+    assert run("generate_asset.py", "--prompt", "A lamp", "--output", tmp_path / "a.png").code == 0
+    assert (tmp_path / "a.png").read_bytes() == image.getvalue()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_generate_asset_keeps_the_mark_of_a_stand_in(run, vendor, tmp_path, kind):
     content, picture = io.BytesIO(), Image.new("RGB", (64, 36), "navy")
@@ -97,12 +109,15 @@ def test_generate_asset_reads_refusals_inside_200(run, vendor, tmp_path, answer,
     [
         (429, quota_error("GenerateRequestsPerDayPerProjectPerModel"), "quota", None),
         (429, quota_error("GenerateRequestsPerMinutePerProjectPerModel"), "transient", 26.0),
+        (429, quota_error("GenerateRequestsPerMinutePerProjectPerModel", "0.5s"), "transient", 0.5),
+        (429, quota_error("GenerateRequestsPerMinutePerProjectPerModel", "9" * 400 + "s"), "transient", None),
         (429, {"error": {"code": 429, "message": "busy"}}, "transient", None),
         (400, {"error": {"code": 400, "message": "API key not valid"}}, "permanent", None),
         (404, {"error": {"code": 404, "message": "no such model"}}, "permanent", None),
         (503, {"error": {"code": 503, "message": "overloaded"}}, "transient", None),
         (504, b"gateway", "unknown", None),
         (200, b"<html>", "unknown", None),
+        (200, b"[" * 100_000, "unknown", None),
     ],
 )
 def test_generate_asset_names_the_kind_of_an_error(run, vendor, tmp_path, status, body, kind, wait):
@@ -132,6 +147,15 @@ def test_generate_asset_never_prints_its_key(run, vendor, tmp_path):
     assert "***" in outcome.the("error")["message"]
 
 
+def test_generate_asset_never_prints_a_part_of_its_key(run, vendor, tmp_path):
+    """A vendor quotes it just where a long message is cut."""
+    for before in range(470, 500, 5):
+        vendor.say(PATH, {"error": {"message": "x" * before + "sandbox-gemini-key"}}, status=400)
+    for _ in range(470, 500, 5):
+        said = run("generate_asset.py", "--prompt", "A lamp", "--output", tmp_path / "a.png").the("error")["message"]
+        assert "san" not in said
+
+
 def test_generate_asset_refuses_bad_input_before_paying(run, vendor, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n")
     for extra, word in (
@@ -149,7 +173,7 @@ def test_generate_asset_refuses_bad_input_before_paying(run, vendor, tmp_path):
 def test_environment_file_fills_only_missing_names(run, vendor, tmp_path):
     vendor.say(PATH, image_answer(picture()))
     file = tmp_path / "env"
-    file.write_text("# keys\nexport GEMINI_API_KEY='from-file'\nGEMINI_IMAGE_MODEL = from-file  # a model\n")
+    file.write_text("\ufeff# keys\nexport GEMINI_API_KEY='from-file'\nGEMINI_IMAGE_MODEL = from-file  # a model\n")
     command = ("generate_asset.py", "--prompt", "A", "--output", tmp_path / "a.png")
     assert run(*command, SCRIPTS_ENV_FILE=file).code == 0
     assert vendor.calls[0].headers["x-goog-api-key"] == "sandbox-gemini-key"

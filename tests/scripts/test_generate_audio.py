@@ -69,6 +69,26 @@ def test_generate_audio_names_the_kind_of_an_error(run, vendor, tmp_path, status
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("odd", [None, "soon", float("nan"), float("inf"), -1, [0]])
+@pytest.mark.parametrize("column", ["character_start_times_seconds", "character_end_times_seconds"])
+def test_generate_audio_keeps_a_narration_whose_times_make_no_sense(run, vendor, mp3, tmp_path, column, odd):
+    times = alignment("After")
+    times[column][2] = odd
+    vendor.say(SPEECH, {"audio_base64": base64.b64encode(mp3).decode(), "alignment": times})
+    outcome = run("generate_audio.py", "--text", "After", "--output", tmp_path / "a.mp3")
+    assert (outcome.code, outcome.names, outcome.stderr) == (0, ["started", "sending", "cost"], "")
+    assert (tmp_path / "a.mp3").read_bytes() == mp3
+
+
+@pytest.mark.parametrize(
+    ("billed", "units"), [("17", 17), ("8.5", 8.5), ("0", 0), ("", None), ("-3", None), ("9" * 400, None)]
+)
+def test_generate_audio_reads_any_amount_of_credits(run, vendor, mp3, tmp_path, billed, units):
+    vendor.say(SPEECH, speech(mp3, "After"), headers={"character-cost": billed})
+    cost = run("generate_audio.py", "--text", "After", "--output", tmp_path / "a.mp3").the("cost")
+    assert (cost["units"], "estimated" in cost) == ((5, True) if units is None else (units, False))
+
+
 def test_generate_audio_reports_a_lost_reply_as_unknown(run, vendor, tmp_path):
     vendor.say(SPEECH, lost=True)
     assert run("generate_audio.py", "--text", "A", "--output", tmp_path / "a.mp3").the("error")["kind"] == "unknown"

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 UPLOAD, CREATE, RECORD = "/api/file-stream-upload", "/api/v1/jobs/createTask", "/api/v1/jobs/recordInfo"
 
@@ -65,6 +66,16 @@ def test_submit_prints_the_ref_and_passes_the_callback(run, kie, seed, tmp_path)
     uploads = [call.body for call in kie.calls if call.path == UPLOAD]
     names = {body.split(b'name="fileName"')[1].split()[0] for body in uploads}
     assert len(names) == 2, "the same name would be answered from a cache"
+
+
+def test_submit_makes_a_seed_that_is_too_heavy_smaller(run, kie, tmp_path):
+    created(kie)
+    Image.effect_noise((4000, 4000), 200).convert("RGB").save(tmp_path / "heavy.png", compress_level=0)
+    flags = ("--image", tmp_path / "heavy.png", "--prompt", "Lift", "--output", tmp_path / "v.mp4")
+    assert run("generate_video.py", *flags, PHASE="submit").code == 0
+    (upload,) = [call for call in kie.calls if call.path == UPLOAD]
+    assert b"\xff\xd8\xff" in upload.body
+    assert len(upload.body) < 10_000_000, "KIE takes no larger seed"
 
 
 def test_submit_by_catbox_accepts_only_an_address(run, kie, seed, tmp_path):
@@ -213,6 +224,39 @@ def test_poll_prints_one_state_for_each_ref(run, vendor):
     assert outcome.all("sending") == []
 
 
+NESTED = b"[" * 100_000  # deeper than Python reads
+
+
+@pytest.mark.parametrize(
+    ("odd", "state", "kind"),
+    [
+        (NESTED, "unreachable", "transient"),
+        (b'{"code": Infinity}', "unreachable", "transient"),
+        (record(["success"]), "unreachable", "transient"),
+        (record({}), "unreachable", "transient"),
+        (record("fail", failCode="inf", consumeCredits=-5), "fail", "transient"),
+        (record("fail", failCode=float("nan"), consumeCredits=float("nan")), "fail", "transient"),
+        (record("success", resultJson=NESTED.decode(), consumeCredits="84"), "success", None),
+    ],
+    ids=["nested", "infinite code", "list of states", "no state", "owes us", "not a number", "nested result"],
+)
+def test_poll_is_not_spoiled_by_one_odd_answer(run, vendor, odd, state, kind):
+    vendor.say(RECORD + "?taskId=a", odd)
+    vendor.say(RECORD + "?taskId=b", record("waiting"))
+    outcome = run("generate_video.py", PHASE="poll", REFS="a,b")
+    first, second = outcome.all("state")
+    assert (outcome.code, outcome.stderr, second["state"]) == (0, "", "generating")
+    assert (first["state"], first.get("kind")) == (state, kind)
+    assert first.get("units", 84) == 84
+
+
+@pytest.mark.parametrize("odd", [NESTED, b'{"code": NaN, "msg": "x"}', b'{"code": 1e400}'])
+def test_submit_that_is_answered_oddly_may_have_been_taken(run, kie, seed, tmp_path, odd):
+    kie.say(CREATE, odd)
+    outcome = run("generate_video.py", "--image", seed, "--prompt", "L", "--output", tmp_path / "v.mp4", PHASE="submit")
+    assert (outcome.code, outcome.stderr, outcome.the("error")["kind"]) == (1, "", "unknown")
+
+
 def test_collect_downloads_again_after_a_broken_download(run, vendor, media, tmp_path):
     vendor.say(RECORD, success(vendor))
     vendor.say("/clip.mp4", (media / "clip.mp4").read_bytes()[:5000], cut=True)
@@ -228,6 +272,7 @@ def test_collect_downloads_again_after_a_broken_download(run, vendor, media, tmp
     ("answer", "clip", "kind"),
     [
         (record("generating"), b"", "transient"),
+        (b"<html>We'll be back soon</html>", b"", "transient"),
         (record("fail", failCode="501", failMsg="generation failed"), b"", "transient"),
         (record("success", resultJson='{"resultUrls":["ftp://x/y"]}'), b"", "permanent"),
         (record("success", resultJson="not json"), b"", "permanent"),
@@ -239,6 +284,6 @@ def test_collect_leaves_no_file_when_there_is_no_clip(run, vendor, tmp_path, ans
     vendor.say("/clip.mp4", clip)
     outcome = run("generate_video.py", "--output", tmp_path / "v.mp4", PHASE="collect", REF="t1")
     assert (outcome.code, outcome.the("error")["kind"]) == (1, kind)
-    has_failed = answer is not None and answer["data"]["state"] == "fail"
+    has_failed = isinstance(answer, dict) and answer["data"]["state"] == "fail"
     assert ("state" in outcome.names) is has_failed, "nothing is ever to be collected from such a job"
     assert list(tmp_path.iterdir()) == []

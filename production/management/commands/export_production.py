@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from production import importing
+from production import exporting
 from production.models import Task
 
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         if row is None:
             raise CommandError(f"There is no task {task}")
         try:
-            written = importing.export(row, folder, media=media)
-        except (importing.ImportingError, OSError) as error:
+            written = exporting.export(row, folder, media=media)
+        except (exporting.ExportingError, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write("\n".join(map(str, written)))
