@@ -97,6 +97,13 @@ def test_management_commands_that_pages_name_exist(page: Path) -> None:
     assert set(re.findall(r"manage\.py ([a-z_]+)", page.read_text())) <= set(get_commands())
 
 
+def test_third_party_names_every_package_of_production() -> None:
+    page = (ROOT / "docs/third-party.md").read_text().lower().replace("_", "-")
+    packages = re.findall(r"^([\w.-]+)(?:\[.*?\])?==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert packages
+    assert not [name for name in packages if not re.search(rf"(?<![\w-]){re.escape(name.lower())}(?![\w-])", page)]
+
+
 @pytest.mark.django_db
 def test_the_example_of_a_test_passes() -> None:
     example = re.search(r"```python\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
