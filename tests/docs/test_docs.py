@@ -97,6 +97,13 @@ def test_management_commands_that_pages_name_exist(page: Path) -> None:
     assert set(re.findall(r"manage\.py ([a-z_]+)", page.read_text())) <= set(get_commands())
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_pages_name_exist(page: Path) -> None:
+    rooms = "|".join(folder.name for folder in ROOT.iterdir() if (folder / "__init__.py").is_file())
+    named = set(re.findall(rf"`((?:{rooms}|scripts|prompts)/[\w./*-]+)`", page.read_text())) - {"scripts/.env"}
+    assert not [name for name in named if not list(ROOT.glob(name))]
+
+
 def test_third_party_names_every_package_of_production() -> None:
     page = (ROOT / "docs/third-party.md").read_text().lower().replace("_", "-")
     packages = re.findall(r"^([\w.-]+)(?:\[.*?\])?==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
