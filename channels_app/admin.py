@@ -37,7 +37,8 @@ class WriteOnlyForm(forms.ModelForm):  # type: ignore[type-arg]
             self.initial[self.secret] = ""
             field.required = self.instance.pk is None
             field.widget = UnfoldAdminPasswordWidget({"autocomplete": "new-password"}, render_value=False)
-            field.help_text = "Stored encrypted, never shown." if field.required else "Empty: the stored one stays."
+            stored = "Stored encrypted, never shown." if field.required else "Empty: the stored one stays."
+            field.help_text = f"{field.help_text} {stored}".strip()
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -99,6 +100,10 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Channel
         exclude = ("created",)  # noqa: DJ006 - a new column belongs into this form
+        help_texts = {
+            "privacy": "Of a video whose row says nothing else.",
+            "made_for_kids": "Said to YouTube of every video.",
+        }
 
 
 TAB = ["tab"]

@@ -40,9 +40,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--clips", type=int, default=6, choices=range(1, 61), metavar="1..60")
-    parser.add_argument("--topic", default=TOPIC)
-    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--clips", type=int, default=6, choices=range(1, 61), metavar="1..60", help="by default 6")
+    parser.add_argument("--topic", default=TOPIC, help="what the video is about")
+    parser.add_argument("--port", type=int, default=0, help="of the web server; by default a free one")
     return parser.parse_args()
 
 

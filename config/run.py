@@ -45,7 +45,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--port", type=int, default=PORT, help=f"of the admin; by default {PORT}")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where all of it is kept")
     parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="vendors' keys")
     return parser.parse_args()

@@ -68,7 +68,7 @@ SCHEMA = (
     Property("Updated",         "last_edited_time", "Notion",  "When the row was changed last"),
     Property("Retry",           "rich_text",        "system",  "Which attempt comes next, and when"),
     Property("Privacy",         "select",           "creator", "Who may see the video; empty: as its channel wants it", tuple((privacy, "default") for privacy in Privacy.values)),
-    Property("Publish At",      "date",             "creator", "When it is to be public"),
+    Property("Publish At",      "date",             "creator", "When it is to be public; until then YouTube keeps it private"),
     Property("Progress",        "rich_text",        "system",  "How far the running stage is"),
     Property("Cost",            "number",           "system",  "USD so far; an unknown outcome counts as its upper bound"),
     Property("Assets",          "files",            "system",  "Film, composites and images, where the channel stores them here or in R2/S3"),

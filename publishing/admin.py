@@ -16,6 +16,10 @@ class AccountForm(WriteOnlyForm):
     class Meta:
         model = YouTubeAccount
         fields = ("channel", "youtube_channel_id", "refresh_token")
+        help_texts = {
+            "refresh_token": "From a consent with the scopes youtube.upload and youtube.force-ssl; docs/quickstart.md "
+            "says how to get one."
+        }
 
 
 @admin.register(YouTubeAccount)

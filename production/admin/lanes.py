@@ -64,6 +64,10 @@ class LaneForm(forms.ModelForm):  # type: ignore[type-arg]
             "prices": "Prices, USD",
             "write_off_usd": "Write-off limit, USD",
         }
+        help_texts = {
+            "paused": "Nothing new begins; what is under way ends by itself.",
+            "pause_reason": "Shown to whoever asks why a task isn't running.",
+        }
 
     def clean(self) -> dict[str, Any]:
         """Only what each machine has for itself can be counted by cores; a budget has no slots at all."""
@@ -233,8 +237,19 @@ class TakeAdmin(LookOnlyAdmin):
     made = moment("finished", "Finished")
 
 
+class CapForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Cap
+        fields = ("meter", "channel", "lane", "usd")
+        help_texts = {
+            "meter": "Days and months are those of TIME_ZONE; a video's is for all that is ever made of it.",
+            "usd": "Work that would go over it waits and says so. 0 lets nothing paid begin.",
+        }
+
+
 @admin.register(Cap)
 class CapAdmin(HouseAdmin):
+    form = CapForm
     list_display = ("what", "whose", "usd", "spent")
     list_editable = ("usd",)
     list_select_related = ("channel", "lane")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -30,8 +31,20 @@ MEANS = {
 TONES = {NotionEvent.State.DONE: "done", NotionEvent.State.FAILED: "error", NotionEvent.State.PENDING: "working"}
 
 
+class BoardForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = NotionBoard
+        fields = ("name", "data_source_id")
+        help_texts = {
+            "name": "What it is called here.",
+            "data_source_id": "In Notion: the database's menu › Manage data sources › Copy data source ID. Without it "
+            "nothing finds what webhooks miss.",
+        }
+
+
 @admin.register(NotionBoard)
 class NotionBoardAdmin(HouseAdmin):
+    form = BoardForm
     list_display = ("name", "data_source_id", "webhook", "poll")
     readonly_fields = ("webhook", "token_to_paste", "automations", "secret_to_type", "poll", "comparison")
     actions_detail = ("confirm_pasted", "renew_secret", "confirm_typed", "compare")

@@ -10,10 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, get_commands, load_command_class
+from django.core.management import BaseCommand, CommandParser, get_commands, load_command_class
 
+from production.providers import LANES, Lane
 from production.schema import KINDS, SCHEMA, Property
-from production.stages import ERRORS, HOLDING, PIECES, REVIEWS, STAGES, Stage, Status, Verb, moves, stage_of
+from production.stages import (
+    ERRORS,
+    HOLDING,
+    PIECES,
+    REVIEWS,
+    STAGES,
+    STEP,
+    STEPS,
+    Stage,
+    Status,
+    Verb,
+    moves,
+    stage_of,
+)
 
 NOTICE = "<!-- Written by `make docs`; change {source} instead. -->"
 DRAWN = frozenset(Verb) - {Verb.CANCEL, Verb.SEND_BACK, Verb.REDO, Verb.ADOPT, Verb.UNDO}  # the diagram stays readable
@@ -27,7 +41,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page is out of date")
-        parser.add_argument("--folder", type=Path, default=settings.BASE_DIR / "docs")
+        folder = settings.BASE_DIR / "docs"
+        parser.add_argument("--folder", type=Path, default=folder, help="where they are; by default docs/")
 
     def handle(self, *args: Any, check: bool, folder: Path, **options: Any) -> None:
         stale = [page for page in PAGES if _differs(folder / page, PAGES[page]())]
@@ -56,6 +71,16 @@ def pipeline() -> str:
         (f"The {len(Status)} statuses", _table("# | status | stored as | stage | who has it", _statuses())),
         ("Stages", _table("stage | waits in | runs in | ready | looked at in | approved | error | gate", _stages())),
         ("Pieces", _table("piece | stage | lane | one per | made by | paid | time limit | lies in", _pieces())),
+        (
+            "Steps of the plan",
+            "Each is a paid call of its own, and told what the steps before it have settled.\n\n"
+            + _table("# | step | done as it says in | is told", _steps()),
+        ),
+        (
+            "Lanes",
+            "What a new installation begins with; admin › Lanes changes it while everything runs.\n\n"
+            + _table("lane | slots | cluster | calls at most | quota | USD a take at most", _lanes()),
+        ),
         ("Verbs", _table("verb | means | leads to", _verbs())),
         (
             "What can be asked where",
@@ -118,6 +143,29 @@ def _pieces() -> Iterator[list[str]]:
             f"{piece.seconds} s" if piece.seconds else "the job's",
             lies_in,
         ]
+
+
+def _steps() -> Iterator[list[str]]:
+    for step in STEPS:
+        told = ", ".join(STEP[number].title for number in step.after)
+        yield [str(step.number), step.title, f"`prompts/{step.sop}.md`", told or "the row"]
+
+
+def _lanes() -> Iterator[list[str]]:
+    for lane in LANES:
+        slots = "counts requests" if lane.budget else str(lane.concurrency or "as many as cores, on each machine")
+        prices = ", ".join(f"{kind} {usd}" for kind, usd in lane.prices.items())
+        yield [lane.name, slots, "" if lane.budget else lane.cluster, _rate(lane), _quota(lane), prices]
+
+
+def _rate(lane: Lane) -> str:
+    calls, seconds = lane.limits.get("rate_calls"), lane.limits.get("rate_seconds")
+    return f"{calls} in {seconds} s" if calls else ""
+
+
+def _quota(lane: Lane) -> str:
+    calls, zone = lane.limits.get("daily_quota"), lane.limits.get("quota_zone")
+    return " ".join(filter(None, [f"{calls} a day," if calls else "", f"anew at midnight in {zone}" if zone else ""]))
 
 
 def _verbs() -> Iterator[list[str]]:
@@ -223,7 +271,11 @@ def commands() -> str:
         "the `Makefile` and `management/commands/`",
         "`make help` and `.venv/bin/python manage.py COMMAND --help` say the same.",
         ("make", _table("command | what it does", _targets())),
-        ("manage.py", _table("command | what it does", ([f"`{n}`", _help(n)] for n in sorted(ours)))),
+        (
+            "manage.py",
+            "Call it as `.venv/bin/python manage.py …`, with the [settings](settings.md) set or in ENV_FILE.\n\n"
+            + _table("command | what it does | takes", ([f"`{n}`", _help(n), _arguments(n)] for n in sorted(ours))),
+        ),
     )
 
 
@@ -234,6 +286,19 @@ def _targets() -> Iterator[list[str]]:
 
 def _help(name: str) -> str:
     return str(load_command_class(get_commands()[name], name).help)
+
+
+def _arguments(name: str) -> str:
+    """Names only: `--help` says what each is for."""
+    parser = CommandParser(add_help=False)
+    load_command_class(get_commands()[name], name).add_arguments(parser)
+    return " ".join(f"`{_name(action)}`" for action in parser._actions)  # noqa: SLF001 - argparse lists them nowhere else
+
+
+def _name(action: argparse.Action) -> str:
+    if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+        return "|".join(action.choices)
+    return action.option_strings[-1] if action.option_strings else action.dest.upper()
 
 
 # ---------------------------------------------------------------- Markdown

@@ -20,7 +20,7 @@ class Command(BaseCommand):
         deeds = parser.add_subparsers(dest="deed", required=True)
         create = deeds.add_parser("create", help="make the database with all its columns")
         create.add_argument("--parent", type=notion_id, required=True, help="the page it is made below: id or address")
-        create.add_argument("--name", default="Videos")
+        create.add_argument("--name", default="Videos", help="what it is called in Notion; by default Videos")
         for deed, says in (("check", "say what it lacks; exit 1 where something does"), ("repair", "mend it")):
             other = deeds.add_parser(deed, help=says)
             other.add_argument("--database", type=notion_id, help="take this database from now on: id or address")

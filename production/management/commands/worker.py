@@ -231,7 +231,8 @@ class Command(BaseCommand):
     help = "Runs a worker cluster: calls (images, video, voice, Notion, alerts) or cpu (plans, ffmpeg, uploads)."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--cluster", choices=settings.CLUSTERS, default=settings.CLUSTERS[0])
+        says = f"which of the two; an installation needs both; by default {settings.CLUSTERS[0]}"
+        parser.add_argument("--cluster", choices=settings.CLUSTERS, default=settings.CLUSTERS[0], help=says)
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["cluster"]
