@@ -32,7 +32,7 @@ from production.commitment import Commitment
 from production.errors import DecisionError, IllegalMoveError, StaleError
 from production.lint import CLIP_SECONDS
 from production.look import Look
-from production.models import Approval, Decision, Take, Task
+from production.models import Approval, Decision, Priority, Take, Task
 from production.progress import progress_of
 from production.stages import Verb
 from production.templatetags.money import usd
@@ -278,7 +278,9 @@ def _resume(task: Task, request: HttpRequest) -> str:
 
 def _put_first(task: Task, request: HttpRequest) -> str:
     priority = request.POST.get("priority", "")
-    return handling.put_first(task, int(priority) if priority in ("1", "2", "3") else 0, by=_by(request))
+    if priority not in map(str, Priority.values):
+        raise DecisionError("Priority is High, Normal or Low")
+    return handling.edit(task, {"priority": int(priority)}, by=_by(request)) or "Nothing was changed"
 
 
 DEEDS: dict[str, Deed] = {

@@ -128,13 +128,16 @@ def test_cancel_ends_a_pause():
 # ---------------------------------------------------------------- put first, put right
 
 
-def test_put_first_reaches_the_line_and_the_history():
+def test_edit_of_the_priority_reaches_the_line_the_history_and_notion():
     first, second = in_line(), in_line()
-    assert handling.put_first(second, Priority.HIGH, by="olga") == "Its priority is High"
+    Task.objects.update(tell_at=None)
+    assert handling.edit(second, {"priority": Priority.HIGH}, by="olga") == "Priority High, was Normal"
     assert [take.task_id for take in dispatch.claim("images", 2)] == [second.pk, second.pk]
     assert second.changes.last().reason == "Priority High, was Normal"
-    with pytest.raises(DecisionError):
-        handling.put_first(first, 7, by="olga")
+    assert fresh(second).tell_at
+    handling.edit(first, {"priority": Priority.LOW, "title": "Ice"}, by="notion: ada", tell=False)
+    assert first.changes.last().reason == "Title changed; priority Low, was Normal"
+    assert fresh(first).tell_at is None
 
 
 def test_edit_voids_the_yes_to_the_former_words():
