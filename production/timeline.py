@@ -114,9 +114,8 @@ def looked(decision: Decision) -> str:
     if decision.seconds is None:
         return ""
     said = [f"Looked for {decision.seconds:.0f} s at {len(decision.shown)} pieces"]
-    if decision.played:
-        played = sum(decision.played.values()) / max(len(decision.shown), 1)
-        said.append(f"played {min(played, 1):.0%} of them")
+    if decision.part_played is not None:
+        said.append(f"played {decision.part_played:.0%} of them")
     if decision.usd:
         said.append(f"said yes to at most {decision.usd:.2f} USD")
     return ", ".join(said)
