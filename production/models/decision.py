@@ -10,9 +10,7 @@ from production.models.task import Task
 from production.stages import PIECES, STAGES, Verb
 
 VERDICTS = (Verb.APPROVE, Verb.REJECT)
-PLAYED = {
-    piece.stage for piece in PIECES if piece.suffix in (".mp4", ".mp3")
-}  # stages of what plays
+PLAYED = {piece.stage for piece in PIECES if piece.suffix in (".mp4", ".mp3")}  # stages of what plays
 
 
 class Decision(models.Model):
