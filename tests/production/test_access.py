@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from channels_app import access
 from channels_app.models import Channel, ChannelLimit, CheckResult, Token
-from production import asking, caps
+from production import alerts, asking, caps
 from production.models import (
     Alert,
     Cap,
@@ -142,6 +142,16 @@ def test_foreign_rows_are_not_there(limited: Client, foreign: Channel) -> None:
         for page in ("change", "history", "delete"):
             assert limited.get(change_of(row, page)).status_code == 404, (row, page)
         assert limited.post(change_of(row), {"title": "Mine"}).status_code == 404, row
+
+
+def test_trouble_shared_with_a_foreign_task_names_none_of_it(limited: Client, own: Channel, foreign: Channel) -> None:
+    """An alert bears the words of the task that it began with, and others join it."""
+    ours, theirs = own.tasks.latest("pk"), foreign.tasks.latest("pk")
+    for task in (theirs, ours):
+        alerts.raise_alarm(f"“{task}” stopped: no credits", cause="credits", task=task)
+    html = limited.get(change_of(ours)).content.decode()
+    assert 'id="timeline"' in html
+    assert not re.search(FOREIGN, html, re.IGNORECASE)
 
 
 def test_foreign_review_is_not_there(limited: Client, foreign: Channel) -> None:
