@@ -33,6 +33,7 @@ from production.errors import DecisionError, IllegalMoveError, StaleError
 from production.lint import CLIP_SECONDS
 from production.look import Look
 from production.models import Approval, Decision, Priority, Take, Task
+from production.outside import storable
 from production.progress import progress_of
 from production.stages import Verb
 from production.templatetags.money import usd
@@ -80,10 +81,7 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpR
 
 def _undoable(request: HttpRequest) -> Undoable | None:
     """What this person has decided just now and may take back: named in the address that the decision led to."""
-    number = request.GET.get("undo", "")
-    if not (number.isdecimal() and len(number) < 19):
-        return None
-    last = Decision.objects.filter(task=int(number)).select_related("task").last()
+    last = Decision.objects.filter(task=_number(request.GET.get("undo", ""))).select_related("task").last()
     if last is None or not decisions.may_be_undone(last, by=_by(request)):
         return None
     return Undoable(last, last.at + settings.UNDO)
@@ -184,7 +182,7 @@ def _content(seen: str) -> str:
 
 def _late(task: Task, deed: "Deed", seen: str, now: str) -> str:
     """Somebody was faster. A second yes to the same content is no error. Errors: DecisionError, PriceError."""
-    content = _content(seen).partition(":")[2]
+    content = storable(_content(seen).partition(":")[2])
     yes = Approval.objects.filter(task=task, content_hash=content).first() if content else None
     if deed is _approve and yes:
         return f"{yes.by} has approved this already."
@@ -247,17 +245,14 @@ def _cancel(task: Task, request: HttpRequest) -> str:
 
 
 def _pick(task: Task, request: HttpRequest) -> str:
-    number = request.POST.get("take", "")
-    take = Take.objects.filter(pk=int(number), task=task).first() if number.isdecimal() else None
+    take = Take.objects.filter(pk=_number(request.POST.get("take", "")), task=task).first()
     if take is None:
         raise DecisionError("that take is not one of this task")
     return decisions.pick(task, take, by=_by(request), look=_look(request, task))
 
 
 def _rewrite(task: Task, request: HttpRequest) -> str:
-    position = request.POST.get("step", "")
-    number = int(position) if position.isdecimal() and len(position) < 3 else 0
-    return decisions.rewrite(task, number, request.POST.get("text", ""), by=_by(request))
+    return decisions.rewrite(task, _number(request.POST.get("step", "")), request.POST.get("text", ""), by=_by(request))
 
 
 def _edit(task: Task, request: HttpRequest) -> str:
@@ -321,3 +316,8 @@ def _piece(key: str) -> tuple[str, int]:
     if not (position.isdecimal() and len(position) < 5):
         raise DecisionError(f"“{key[:40]}” is not a piece")
     return kind, int(position)
+
+
+def _number(text: str) -> int:
+    """0, which is nothing's, where it is none, or more than a row can have."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
