@@ -4,6 +4,7 @@ Errors of all: DecisionError.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.db import transaction
 
@@ -70,12 +71,13 @@ def edit(task: Task, words: Mapping[str, object], *, by: str, tell: bool = True)
     return sentence
 
 
-def _in_words(task: Task, changed: Mapping[str, object]) -> str:
+def _in_words(task: Task, changed: Mapping[str, Any]) -> str:
     """What has changed; of its place in line also from which to which."""
     columns = ", ".join(name for name in changed if name != "priority").replace("_", " ")
     said = [f"{columns} changed"] if columns else []
     if "priority" in changed:
-        said.append(f"priority {Priority(changed['priority']).label}, was {task.get_priority_display()}")
+        now = dict(Priority.choices)[changed["priority"]]
+        said.append(f"priority {now}, was {task.get_priority_display()}")
     sentence = "; ".join(said)
     return sentence[:1].upper() + sentence[1:]
 

@@ -81,7 +81,8 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpR
 
 def _undoable(request: HttpRequest) -> Undoable | None:
     """What this person has decided just now and may take back: named in the address that the decision led to."""
-    last = Decision.objects.filter(task=_number(request.GET.get("undo", ""))).select_related("task").last()
+    number = _number(request.GET.get("undo", ""))
+    last = Decision.objects.filter(task=number).select_related("task").last() if number else None
     if last is None or not decisions.may_be_undone(last, by=_by(request)):
         return None
     return Undoable(last, last.at + settings.UNDO)

@@ -48,7 +48,8 @@ class Decision(models.Model):
         """How much was played of what lay there, 0 to 1; None where nothing plays or no page told."""
         if self.seconds is None or self.stage not in PLAYED or not self.shown:
             return None
-        return sum(self.played.get(str(take), 0) for take in self.shown) / len(self.shown)
+        parts: list[float] = [self.played.get(str(take), 0) for take in self.shown]
+        return sum(parts) / len(parts)
 
 
 class Presence(models.Model):
