@@ -61,7 +61,8 @@ class Undoable:
 
 @never_cache
 def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpResponse:
-    """The page; `?stage=` opens another stage than the one the task is at."""
+    """The page; `?stage=` opens another stage than the one the task is at. After a POST it has the words that were
+    sent and not taken."""
     following = asking.after(task, request.user)
     page = review.read(task, request.GET.get("stage", ""))
     context: dict[str, Any] = {
@@ -73,7 +74,7 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpR
         "next": following,
         "next_media": review.first_media(following) if following and not page.is_live else [],
         "undo": _undoable(request),
-        "words": PublishForm(instance=task) if page.can_edit and may_decide else None,
+        "words": PublishForm(request.POST or None, instance=task) if page.can_edit and may_decide else None,
         "clip_seconds": CLIP_SECONDS,
     }
     return TemplateResponse(request, "review/page.html", context)
@@ -132,7 +133,7 @@ def poll(request: HttpRequest, task: "PolledTask") -> HttpResponse:
 # ---------------------------------------------------------------- decide
 
 
-def decide(request: HttpRequest, task: Task) -> HttpResponse:
+def decide(request: HttpRequest, task: "PolledTask") -> HttpResponse:
     """Do what the button says and go to the next task that waits; what doesn't fit is said, and nothing happens."""
     deed = DEEDS.get(request.POST.get("verb", ""))
     if deed is None:
@@ -146,7 +147,7 @@ def decide(request: HttpRequest, task: Task) -> HttpResponse:
         return redirect(f"{here}#approve")
     except Refusals as refusal:
         messages.error(request, f"“{task}”: {refusal}")
-        return redirect(here)
+        return show(request, task, may_decide=True) if deed is _edit else redirect(here)
     messages.success(request, f"“{task}”: {sentence}")
     return redirect(here if stays or deed in STAYING else _whereto(request, task, deed))
 

@@ -50,6 +50,23 @@ def test_nonsense_is_refused_in_words(operator_client: Client, words: dict[str, 
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        {"title": NUL, "tags": f"a,{NUL}", "thumbnail": HUGE, "publish_at": "0001-01-01T00:00:00Z"},
+        {"title": "T" * 101, "tags": "," * 10_000, "thumbnail": NUL, "publish_at": HUGE, "synthetic_media": HUGE},
+        {"title": HOSTILE, "description": "ü" * 2501, "privacy": "everybody", "publish_at": HOSTILE},
+        {},
+    ],
+)
+def test_words_that_are_nonsense_come_back_as_words(operator_client: Client, words: dict[str, object]) -> None:
+    task = make_production(Status.FINAL_REVIEW, title="Ice")
+    html = post(operator_client, task, verb="edit", **words)
+    assert 'class="toast error"' in html
+    assert "<script>alert" not in html
+    assert fresh(task).title == "Ice"
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "task/board/?by=%00&channel=%00&priority=%00&who=%00",
