@@ -3,8 +3,8 @@
 import datetime as dt
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 import yaml
@@ -85,7 +85,7 @@ class Card:
     is_current: bool
     price: Decimal  # of another take, USD at most
     group: str = ""  # the kind of an image
-    is_ahead: bool = False  # drawn after the yes that is asked for
+    is_ahead: bool = False  # its turn has not come: nobody misses it
 
     @property
     def key(self) -> str:
@@ -161,9 +161,9 @@ def cards(
     spent: Mapping[int, Decimal],
     lanes: Mapping[str, Provider],
     *,
-    at_plan: bool = False,
+    ahead: Collection[str] = (),
 ) -> Iterator[Card]:
-    """`takes` come newest first. `at_plan`: nobody misses an image that only a yes to the plan draws."""
+    """`takes` come newest first. `ahead`: kinds whose turn has not come."""
     by_piece: dict[tuple[str, int], list[Shot]] = {}
     said = texts(task) if any(piece.per == "step" for piece in stage.pieces) else {}
     for take in takes:
@@ -171,11 +171,11 @@ def cards(
         by_piece.setdefault(take.key, []).append(shot)
     for need in recipes.needs(task, stage, shelf):
         shots = by_piece.get(need.key, [])
-        card = _card(need, shots, shelf, price(lanes[need.piece.lane], need.piece.kind))
-        yield replace(card, is_ahead=at_plan and need.piece.per == "asset")
+        is_ahead = need.piece.kind in ahead or need.recipe is None  # what it is made from is not there either
+        yield _card(need, shots, shelf, price(lanes[need.piece.lane], need.piece.kind), is_ahead=is_ahead)
 
 
-def _card(need: Need, shots: list[Shot], shelf: Shelf, again: Decimal) -> Card:
+def _card(need: Need, shots: list[Shot], shelf: Shelf, again: Decimal, *, is_ahead: bool) -> Card:
     row = _row(shelf, need)
     shown = next((shot for shot in shots if shot.take.selected), None)
     newest = shots[0] if shots and shots[0] != shown else None
@@ -195,6 +195,7 @@ def _card(need: Need, shots: list[Shot], shelf: Shelf, again: Decimal) -> Card:
         is_current=bool(shown and recipes.is_current(shown.take, need)),
         price=again,
         group=row.kind if isinstance(row, Asset) else "",
+        is_ahead=is_ahead,
     )
 
 

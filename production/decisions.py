@@ -26,6 +26,7 @@ from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, STEP, Stage
 State = Take.State
 PICK = "pick"  # a decision that moves nothing
 MOST_TEXT = 100_000  # characters of a step that is rewritten
+MOST_REASON = 2000
 
 
 @transaction.atomic
@@ -65,11 +66,10 @@ def approve(task: Task, *, by: str, user: User | None = None, look: Look = UNSEE
     if gates.stops_at_plan(task):
         return _approve_plan(task, stage, by=by, user=user, look=look)
     content = gates.asked_about(task, stage)
-    approval, created = Approval.objects.get_or_create(
-        task=task, stage=stage.name, content_hash=content, defaults={"by": by, "user": user}
-    )
-    if not created and stage.approved == task.status:  # a gate without a status of its own for "approved"
-        return f"{approval.by} has approved this already"
+    yes = task.approvals.filter(stage=stage.name, content_hash=content).first()
+    if yes and stage.approved == task.status:  # a gate without a status of its own for "approved"
+        return f"{yes.by} has approved this already"
+    _say_yes(task, stage, content, by=by, user=user)
     witness(task, stage, Verb.APPROVE, by=by, look=look, content=content)
     lifecycle.move(task, Verb.APPROVE, by=by, stage=stage)
     flow.slot_is_free(task)
@@ -80,10 +80,10 @@ def _approve_plan(task: Task, stage: Stage, *, by: str, user: User | None, look:
     """Its stage begins again and draws. What lint has found is overruled by that."""
     content = recipes.plan_hash(task)
     witness(task, stage, Verb.APPROVE, by=by, look=look, content=content)
-    Approval.objects.create(task=task, stage=stage.name, content_hash=content, by=by, user=user)
+    _say_yes(task, stage, content, by=by, user=user)
     overruled = "; ".join(f"{finding['where']} {finding['message']}" for finding in lint.stops(task))
     reason = f"The plan is approved{f', overruling: {overruled}' if overruled else ''}"
-    lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason[:2000])
+    lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason[:MOST_REASON])
     flow.slot_is_free(task)
     return "Plan approved"
 
@@ -136,7 +136,7 @@ def _parsed(text: str) -> dict[str, object]:
 @transaction.atomic
 def reject(task: Task, *, by: str, reason: str = "", look: Look = UNSEEN) -> str:
     """No; the task waits for a person in the stage's error status."""
-    reason = reasons.in_words(look.codes, reason)
+    reason = _in_words(look, reason)
     if not reason:
         raise DecisionError("Say why: the next person sees only your reason")
     task = lifecycle.lock(task.pk)
@@ -188,7 +188,7 @@ def redo(
     wanted = list(dict.fromkeys(pieces))
     if not wanted:
         raise DecisionError("Choose at least one piece")
-    reason = reasons.in_words(look.codes, reason) or ", ".join(f"{k} {n or ''}".strip() for k, n in wanted)
+    reason = _in_words(look, reason) or ", ".join(f"{k} {n or ''}".strip() for k, n in wanted)
     witness(task, stage, Verb.REDO, by=by, look=look, reason=reason)
     for piece, text in (words or {}).items():
         if piece in wanted and text.strip():
@@ -228,7 +228,7 @@ def retry(task: Task, *, by: str) -> str:
 def send_back(task: Task, stage_name: str, *, by: str, reason: str = "", look: Look = UNSEEN) -> str:
     """To this or an earlier stage, which begins again when a slot is free; later yeses stay only where content does."""
     task, stage = lifecycle.lock(task.pk), _stage_called(stage_name)
-    reason = reasons.in_words(look.codes, reason)
+    reason = _in_words(look, reason)
     witness(task, _stage_at_gate(task), Verb.SEND_BACK, by=by, look=look, reason=reason)
     lifecycle.move(task, Verb.SEND_BACK, by=by, stage=stage, reason=reason)
     _take_back_yes(task, stage)
@@ -240,7 +240,7 @@ def send_back(task: Task, stage_name: str, *, by: str, reason: str = "", look: L
 def cancel(task: Task, *, by: str, reason: str = "") -> str:
     """Back to Draft. What waits is let go; what is with a provider is still booked when it comes in."""
     task = lifecycle.lock(task.pk)
-    lifecycle.move(task, Verb.CANCEL, by=by, reason=reason)
+    lifecycle.move(task, Verb.CANCEL, by=by, reason=_in_words(UNSEEN, reason))
     takes.cancel(task.takes.filter(state=State.WAITING, ref=""))  # a finished render is paid for: it is collected
     handling.set_pause(task, paused=False)
     flow.slot_is_free(task)
@@ -286,6 +286,10 @@ def adopt(task: Task, *, by: str) -> str:
     return f"{stage.title} stands as it is"
 
 
+def _in_words(look: Look, reason: str) -> str:
+    return reasons.in_words(look.codes, storable(reason))[:MOST_REASON]
+
+
 def _stage_called(name: str) -> Stage:
     if name not in STAGE:
         raise DecisionError(f"There is no stage “{name}”; there are {', '.join(STAGE)}")
@@ -304,6 +308,13 @@ def _pass_gate(task: Task, stage: Stage, by: str) -> None:
 
 def _stage_at_gate(task: Task) -> Stage | None:
     return REVIEWS.get(Status(task.status))
+
+
+def _say_yes(task: Task, stage: Stage, content: str, *, by: str, user: User | None) -> None:
+    """The yes in force is this one, from now: one of long ago to the same content would let the next stage begin while
+    this may still be taken back."""
+    said = {"by": by, "user": user, "at": timezone.now()}
+    Approval.objects.update_or_create(task=task, stage=stage.name, content_hash=content, defaults=said)
 
 
 def _take_back_yes(task: Task, stage: Stage | None) -> None:

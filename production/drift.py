@@ -186,7 +186,7 @@ def _take(drift: NotionDrift) -> str:
     said = wishes.said_by(page)
     words = {COLUMNS[name]: said[COLUMNS[name]] for name in drift.names if name in COLUMNS}
     with transaction.atomic():
-        done = [handling.edit(task, words, by=drift.chosen_by)]
+        done = [handling.edit(task, words, by=drift.chosen_by, tell=False)]
         task = lifecycle.lock(task.pk)
         done += [wishes.move(task, page.status, by=drift.chosen_by)] if "Status" in drift.names else []
         wishes.remember(lifecycle.lock(task.pk), page)

@@ -10,10 +10,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import asking, caps, providers, workspace
+from production import asking, caps, lifecycle, providers, workspace
 from production.fairness import half
 from production.models import Heartbeat, Meter, Priority, Provider, Take, Task
-from production.stages import ERRORS, REVIEWS, RUNNING, STAGES, Status
+from production.stages import ERRORS, REVIEWS, RUNNING, STAGES, Status, Verb
 
 State = Take.State
 
@@ -58,12 +58,19 @@ def _why_paused(task: Task) -> Blocker | None:
 
 def _why_a_person(task: Task, status: Status) -> Blocker:
     if status in ERRORS:
-        last = task.changes.filter(is_error=True).last()
-        return Blocker(f"It failed and waits for you: {last.reason if last else 'see its history'}", who="you")
+        return Blocker(_why_it_stopped(task), who="you")
     stage = REVIEWS[status]
     useless = Take.objects.useless(task, stage).first()
     because = f": {useless} {useless.findings[0]['words']}" if useless else ""
     return Blocker(f"{stage.title}: a yes is needed{because}", who="you")
+
+
+def _why_it_stopped(task: Task) -> str:
+    """In the words of the failure, which end with what a person is to do, or of the person who said no."""
+    move = lifecycle.failure(task)
+    if move is None or not move.reason:
+        return "It failed and waits for you: see its history"
+    return f"It failed: {move.reason}" if move.verb == Verb.FAIL else f"It waits for you: {move.reason}"
 
 
 def _why_no_slot(task: Task) -> Blocker:

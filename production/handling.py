@@ -4,6 +4,7 @@ Errors of all: DecisionError.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.db import transaction
 
@@ -50,22 +51,10 @@ def set_pause(task: Task, *, paused: bool, by: str = "", reason: str = "") -> No
 
 
 @transaction.atomic
-def put_first(task: Task, priority: int, *, by: str) -> str:
-    """Another place in line, at the next claim."""
-    if priority not in Priority.values:
-        raise DecisionError("Priority is High, Normal or Low")
-    task, label = lifecycle.lock(task.pk), Priority(priority).label
-    if task.priority != priority:
-        Task.objects.filter(pk=task.pk).update(priority=priority)
-        lifecycle.tell_again(task)
-        lifecycle.remark(task, f"Priority {label}, was {task.get_priority_display()}", by=by)
-    return f"Its priority is {label}"
-
-
-@transaction.atomic
-def edit(task: Task, words: Mapping[str, object], *, by: str) -> str:
+def edit(task: Task, words: Mapping[str, object], *, by: str, tell: bool = True) -> str:
     """These columns of the task as a person wants them, already checked: title, priority, publish time … Returns what
-    has changed, empty for nothing. A yes to what was to be published before is void."""
+    has changed, empty for nothing. A yes to what was to be published before is void. `tell`: not where the row in
+    Notion has said so itself."""
     task = lifecycle.lock(task.pk)
     changed = {name: value for name, value in words.items() if getattr(task, name) != value}
     require_unsent(task, changed)
@@ -75,9 +64,22 @@ def edit(task: Task, words: Mapping[str, object], *, by: str) -> str:
     if not changed:
         return ""
     Task.objects.filter(pk=task.pk).update(**changed)
-    sentence = f"{', '.join(changed).replace('_', ' ')} changed".capitalize()
+    if tell and "priority" in changed:  # the only one of them that the row is told
+        lifecycle.tell_again(task)
+    sentence = _in_words(task, changed)
     lifecycle.remark(task, sentence, by=by)
     return sentence
+
+
+def _in_words(task: Task, changed: Mapping[str, Any]) -> str:
+    """What has changed; of its place in line also from which to which."""
+    columns = ", ".join(name for name in changed if name != "priority").replace("_", " ")
+    said = [f"{columns} changed"] if columns else []
+    if "priority" in changed:
+        now = dict(Priority.choices)[changed["priority"]]
+        said.append(f"priority {now}, was {task.get_priority_display()}")
+    sentence = "; ".join(said)
+    return sentence[:1].upper() + sentence[1:]
 
 
 def require_unsent(task: Task, names: Iterable[str]) -> None:

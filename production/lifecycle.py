@@ -85,9 +85,14 @@ def show(task: Task) -> None:
     Task.objects.filter(pk=task.pk, show_at=None).update(show_at=timezone.now() + settings.SHOW_EVERY)
 
 
-def failed_stage(task: Task) -> Stage | None:
-    """The stage that the task's error status speaks of: four error statuses serve seven stages, the history knows."""
+def failure(task: Task) -> StatusChange | None:
+    """The move into the error status that the task is in. Lines that were written there since moved nothing."""
     if task.status not in ERRORS:
         return None
-    change = task.changes.filter(after=task.status).exclude(before=task.status).last()
+    return task.changes.filter(after=task.status).exclude(before=task.status).last()
+
+
+def failed_stage(task: Task) -> Stage | None:
+    """The stage that the task's error status speaks of: four error statuses serve seven stages, the history knows."""
+    change = failure(task)
     return STAGE.get(change.stage) if change else None

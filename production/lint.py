@@ -29,11 +29,13 @@ CLAUSE = re.compile(r"[;,.:]\s+")
 
 @dataclass(frozen=True)
 class Finding:
-    """`where` names the piece; `message` one sentence."""
+    """`where` names the piece; `message` one sentence. `film` is the id of another task that it speaks of, whose title
+    not everybody may read."""
 
     where: str
     message: str
     stops: bool = False
+    film: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -95,6 +95,7 @@ def witness(
         verb=verb,
         by=by,
         user=look.user,
+        asked=task.status_since,
         content_hash=content or (gates.asked_about(task, stage) if stage else ""),
         shown=list(shown),
         seconds=look.seconds,

@@ -135,7 +135,8 @@ class Page:
     @property
     def failure(self) -> str:
         """Why it stopped, in words."""
-        return next((change.reason for change in self.changes if change.after in ERRORS and change.is_error), "")
+        moves = (change for change in self.changes if change.after in ERRORS and change.before != change.after)
+        return next((change.reason for change in moves), "")
 
 
 def read(task: Task, stage_name: str = "") -> Page:
@@ -149,12 +150,13 @@ def read(task: Task, stage_name: str = "") -> Page:
     coming = commitment.of(task, here, shelf, lanes) if Verb.APPROVE in may and asks else None
     at_plan = coming is not None and gates.stops_at_plan(task, shelf)
     tone = asking.tone(task.status, asks=asks)
+    ahead = _ahead(stage, is_later=stage.index > here.index or tone in LIVE, at_plan=at_plan)
     return Page(
         task=task,
         stage=stage,
         here=here,
         tabs=list(_tabs(task, here, stage)),
-        cards=list(cards.cards(task, stage, shelf, takes, spent, lanes, at_plan=at_plan)),
+        cards=list(cards.cards(task, stage, shelf, takes, spent, lanes, ahead=ahead)),
         clips=list(shelf.clips.values()),
         reel=[asdict(scene) for scene in cards.reel(shelf)] if stage.name in ("audio", "sfx", "video") else [],
         changes=list(task.changes.order_by("-id")[:HISTORY]),
@@ -193,6 +195,13 @@ def _seen(task: Task, shelf: Shelf | None, coming: Commitment | None) -> str:
 def _back_to(task: Task, here: Stage) -> list[Stage]:
     stages = [STAGE[name] for name in moves().get((Status(task.status), Verb.SEND_BACK), {})]
     return sorted((stage for stage in stages if stage.index <= here.index), key=lambda stage: stage.index)
+
+
+def _ahead(stage: Stage, *, is_later: bool, at_plan: bool) -> set[str]:
+    """Kinds of the stage that nobody misses yet: all while its end is to come, and images that a yes to the plan
+    draws."""
+    pieces = [piece for piece in PIECES if piece.stage == stage.name]
+    return {piece.kind for piece in pieces if is_later or (at_plan and piece.per == "asset")}
 
 
 def _tabs(task: Task, here: Stage, open_stage: Stage) -> Iterator[Tab]:

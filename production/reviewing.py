@@ -6,16 +6,16 @@ A reviewer who says yes every two seconds looks at nothing, and so does one who 
 import datetime as dt
 import itertools
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from channels_app import access
 from production import asking, models
-from production.models import StatusChange, Task
+from production.models import Task
 from production.stages import ERRORS, REVIEWS, STAGES, Status, Verb
 
 DECISIONS = (Verb.APPROVE, Verb.REJECT, Verb.REDO)
@@ -23,8 +23,6 @@ LOOK_BACK = dt.timedelta(days=28)
 MOST = 5000  # decisions that are looked at, the newest
 HASTY = 2.0  # seconds: within which nobody can have looked
 AWAY = dt.timedelta(minutes=30)  # without a decision for so long: a person was not at it
-Row = tuple[str, str, dt.datetime, dt.datetime | None, float | None]  # by, verb, at, asked, told
-SAME = dt.timedelta(seconds=2)  # a decision and the move it made are written in one transaction
 AGES = (dt.timedelta(hours=1), dt.timedelta(hours=4), dt.timedelta(days=1))
 
 
@@ -33,8 +31,9 @@ class Decision:
     by: str
     verb: str
     at: dt.datetime
-    asked: dt.datetime | None  # since when the gate had waited
+    asked: dt.datetime | None  # since when a person had been awaited
     seconds: float | None  # that the person took for it; None where that is not known
+    played: float | None  # how much of what lay there, 0 to 1; None where nothing plays or no page told
 
 
 @dataclass(frozen=True)
@@ -51,36 +50,45 @@ class Reviewer:
 
     @property
     def approved(self) -> int:
-        return self._count(Verb.APPROVE)
+        return len(self._of(Verb.APPROVE))
 
     @property
     def rejected(self) -> int:
-        return self._count(Verb.REJECT)
+        return len(self._of(Verb.REJECT))
 
     @property
     def redone(self) -> int:
-        return self._count(Verb.REDO)
+        return len(self._of(Verb.REDO))
 
     @property
     def median(self) -> float | None:
         """Seconds."""
-        known = [decision.seconds for decision in self.decisions if decision.seconds is not None]
-        return statistics.median(known) if known else None
+        return _median(decision.seconds for decision in self.decisions)
 
     @property
     def hasty(self) -> int:
         """Yeses within HASTY seconds."""
-        yeses = [decision for decision in self.decisions if decision.verb == Verb.APPROVE]
-        return sum(decision.seconds is not None and decision.seconds <= HASTY for decision in yeses)
+        return sum(decision.seconds is not None and decision.seconds <= HASTY for decision in self._of(Verb.APPROVE))
+
+    @property
+    def played(self) -> float | None:
+        """How much of the clips, sounds and films they had played before a yes, 0 to 1, the median."""
+        return _median(decision.played for decision in self._of(Verb.APPROVE))
 
     @property
     def waited(self) -> dt.timedelta | None:
         """How long gates had waited for this person's word, the median."""
-        known = [(decision.at - decision.asked).total_seconds() for decision in self.decisions if decision.asked]
-        return dt.timedelta(seconds=statistics.median(known)) if known else None
+        median = _median((one.at - one.asked).total_seconds() for one in self.decisions if one.asked)
+        return None if median is None else dt.timedelta(seconds=median)
 
-    def _count(self, verb: Verb) -> int:
-        return sum(decision.verb == verb for decision in self.decisions)
+    def _of(self, verb: Verb) -> list[Decision]:
+        return [decision for decision in self.decisions if decision.verb == verb]
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    """Of those that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 # ---------------------------------------------------------------- what was decided
@@ -96,27 +104,25 @@ def reviewers(decisions: Sequence[Decision]) -> list[Reviewer]:
 def decisions(user: Any) -> list[Decision]:
     """Of the tasks that `user` may see, the newest first. One query."""
     since = timezone.now() - LOOK_BACK
-    rows = access.seen_by(StatusChange.objects.filter(verb__in=DECISIONS, at__gte=since), user)
-    # When the gate opened: the last change that led into the status decided on.
-    into = StatusChange.objects.filter(task=OuterRef("task"), pk__lt=OuterRef("pk"), after=OuterRef("before"))
-    asked = Subquery(into.exclude(before=F("after")).order_by("-pk").values("at")[:1])
-    same = models.Decision.objects.filter(task=OuterRef("task"), verb=OuterRef("verb"), by=OuterRef("by"))
-    same = same.filter(at__gte=OuterRef("at") - SAME, at__lte=OuterRef("at") + SAME)
-    told = Subquery(same.order_by("pk").values("seconds")[:1])
-    found: list[Row] = list(rows.order_by("-at").values_list("by", "verb", "at", asked, told)[:MOST])
-    return [Decision(*row[:4], seconds) for row, seconds in zip(found, _seconds(found), strict=True)]
+    rows = access.seen_by(models.Decision.objects.filter(verb__in=DECISIONS, at__gte=since), user)
+    found = list(rows.order_by("-at").only("by", "verb", "at", "asked", "stage", "seconds", "shown", "played")[:MOST])
+    return [
+        Decision(row.by, row.verb, row.at, row.asked, seconds, row.part_played)
+        for row, seconds in zip(found, _seconds(found), strict=True)
+    ]
 
 
-def _seconds(rows: Sequence[Row]) -> Iterator[float | None]:
+def _seconds(rows: Sequence[models.Decision]) -> Iterator[float | None]:
     """What each decision took its person: as long as the page was visible, where it told; else since the same person's
-    decision before, or since the gate opened where that was later; unknown after a pause. `rows` come newest first."""
+    decision before, or since they were awaited where that was later; unknown after a pause. `rows`: the newest first.
+    """
     before: dict[str, dt.datetime] = {}
     taken: list[float | None] = []
-    for by, _, at, asked, told in reversed(rows):
-        begun = max(filter(None, (before.get(by), asked if by in before else None)), default=None)
-        guessed = (at - begun).total_seconds() if begun and at - begun < AWAY else None
-        taken.append(guessed if told is None else told)
-        before[by] = at
+    for row in reversed(rows):
+        begun = max(filter(None, (before.get(row.by), row.asked if row.by in before else None)), default=None)
+        guessed = (row.at - begun).total_seconds() if begun and row.at - begun < AWAY else None
+        taken.append(guessed if row.seconds is None else row.seconds)
+        before[row.by] = row.at
     return reversed(taken)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain, groupby
+from typing import Any
 
 from django.urls import reverse
 
+from channels_app import access
 from production.models import Decision, LedgerEntry, NotionEvent, StatusChange, Take, Task
 from production.outside import person
 from production.stages import ERRORS, REVIEWS, Verb
@@ -49,9 +51,9 @@ class Event:
     parts: tuple["Event", ...] = ()
 
 
-def read(task: Task, show: str = "") -> list[Event]:
-    """Of one kind, or of all."""
-    sources = chain(_moves(task), _takes(task), _money(task), _notion(task), _alerts(task))
+def read(task: Task, show: str = "", user: Any = None) -> list[Event]:
+    """Of one kind, or of all; what `user` may see (None: the system, which sees all)."""
+    sources = chain(_moves(task), _takes(task), _money(task), _notion(task), _alerts(task, user))
     found = sorted((event for event in sources if not show or show in event.kinds), key=lambda event: event.at)
     return [_bundled(list(run)) for _, run in groupby(found, key=_bundle)][::-1]
 
@@ -114,9 +116,8 @@ def looked(decision: Decision) -> str:
     if decision.seconds is None:
         return ""
     said = [f"Looked for {decision.seconds:.0f} s at {len(decision.shown)} pieces"]
-    if decision.played:
-        played = sum(decision.played.values()) / max(len(decision.shown), 1)
-        said.append(f"played {min(played, 1):.0%} of them")
+    if decision.part_played is not None:
+        said.append(f"played {decision.part_played:.0%} of them")
     if decision.usd:
         said.append(f"said yes to at most {decision.usd:.2f} USD")
     return ", ".join(said)
@@ -186,8 +187,9 @@ def _notion(task: Task) -> Iterator[Event]:
         yield Event(task.tell_at, "waiting", "schedule", f"Notion is told the present state{tried}", ("notion",))
 
 
-def _alerts(task: Task) -> Iterator[Event]:
-    for alert in task.alerts.all():
+def _alerts(task: Task, user: Any) -> Iterator[Event]:
+    """One that began with a task of another channel names that task: not to who is limited to others."""
+    for alert in access.seen_by(task.alerts.all(), user):
         url = reverse("admin:production_alert_change", args=[alert.pk])
         yield Event(alert.created, "error", "notifications", "Alert", ("errors",), words=alert.message, url=url)
         if alert.closed:

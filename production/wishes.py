@@ -104,7 +104,7 @@ def _edit(task: Task, page: Page, by: str) -> str:
     if not names or task.status == Status.PUBLISHED:
         return ""
     try:
-        return handling.edit(task, {name: columns[name] for name in names}, by=by)
+        return handling.edit(task, {name: columns[name] for name in names}, by=by, tell=False)
     except DecisionError as refusal:
         sentence = f"{', '.join(names).replace('_', ' ')} of the row changed nothing: {refusal}".capitalize()
         lifecycle.note(task, sentence, by=by)

@@ -47,6 +47,7 @@ class YouTubeAccountAdmin(HouseAdmin):
 @admin.register(Upload)
 class UploadAdmin(LookOnlyAdmin):
     list_display = ("about", "far", "privacy", "video", "begun", "ended")
+    list_display_links = ("begun",)  # the first one is a link of its own
     list_select_related = ("task",)
     list_filter = ("privacy",)
     fields = ("about", "far", "privacy", "video", "video_id", "lacks", "started", "finished", "film", "take")

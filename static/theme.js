@@ -2,3 +2,4 @@
 const chosen = JSON.parse(localStorage.getItem("adminTheme") ?? '"auto"');
 const dark = chosen === "dark" || (chosen === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
 document.documentElement.classList.toggle("dark", dark);
+document.documentElement.classList.add("scripted");

@@ -97,8 +97,13 @@ def _trouble(tasks: "list[AskedTask]", reason: str, written: dt.datetime | None)
 
 def _reasons(tasks: Sequence[Task]) -> dict[int, tuple[str, dt.datetime | None]]:
     """Why those in error are there, in words, and when that was written."""
-    changes = StatusChange.objects.filter(task__in=[task.pk for task in tasks], after__in=ERRORS, is_error=True)
-    newest = changes.order_by("task_id", "-pk").distinct("task_id").values_list("task_id", "reason", "at")
+    changes = StatusChange.objects.filter(task__in=[task.pk for task in tasks], after__in=ERRORS)
+    newest = (
+        changes.exclude(before=F("after"))
+        .order_by("task_id", "-pk")
+        .distinct("task_id")
+        .values_list("task_id", "reason", "at")
+    )
     return {task: (reason, at) for task, reason, at in newest}
 
 

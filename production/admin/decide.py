@@ -32,7 +32,8 @@ from production.commitment import Commitment
 from production.errors import DecisionError, IllegalMoveError, StaleError
 from production.lint import CLIP_SECONDS
 from production.look import Look
-from production.models import Approval, Decision, Take, Task
+from production.models import Approval, Decision, Priority, Take, Task
+from production.outside import storable
 from production.progress import progress_of
 from production.stages import Verb
 from production.templatetags.money import usd
@@ -60,7 +61,8 @@ class Undoable:
 
 @never_cache
 def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpResponse:
-    """The page; `?stage=` opens another stage than the one the task is at."""
+    """The page; `?stage=` opens another stage than the one the task is at. After a POST it has the words that were
+    sent and not taken."""
     following = asking.after(task, request.user)
     page = review.read(task, request.GET.get("stage", ""))
     context: dict[str, Any] = {
@@ -72,7 +74,7 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpR
         "next": following,
         "next_media": review.first_media(following) if following and not page.is_live else [],
         "undo": _undoable(request),
-        "words": PublishForm(instance=task) if page.can_edit and may_decide else None,
+        "words": PublishForm(request.POST or None, instance=task) if page.can_edit and may_decide else None,
         "clip_seconds": CLIP_SECONDS,
     }
     return TemplateResponse(request, "review/page.html", context)
@@ -80,10 +82,8 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpR
 
 def _undoable(request: HttpRequest) -> Undoable | None:
     """What this person has decided just now and may take back: named in the address that the decision led to."""
-    number = request.GET.get("undo", "")
-    if not (number.isdecimal() and len(number) < 19):
-        return None
-    last = Decision.objects.filter(task=int(number)).select_related("task").last()
+    number = _number(request.GET.get("undo", ""))
+    last = Decision.objects.filter(task=number).select_related("task").last() if number else None
     if last is None or not decisions.may_be_undone(last, by=_by(request)):
         return None
     return Undoable(last, last.at + settings.UNDO)
@@ -133,7 +133,7 @@ def poll(request: HttpRequest, task: "PolledTask") -> HttpResponse:
 # ---------------------------------------------------------------- decide
 
 
-def decide(request: HttpRequest, task: Task) -> HttpResponse:
+def decide(request: HttpRequest, task: "PolledTask") -> HttpResponse:
     """Do what the button says and go to the next task that waits; what doesn't fit is said, and nothing happens."""
     deed = DEEDS.get(request.POST.get("verb", ""))
     if deed is None:
@@ -147,7 +147,7 @@ def decide(request: HttpRequest, task: Task) -> HttpResponse:
         return redirect(f"{here}#approve")
     except Refusals as refusal:
         messages.error(request, f"“{task}”: {refusal}")
-        return redirect(here)
+        return show(request, task, may_decide=True) if deed is _edit else redirect(here)
     messages.success(request, f"“{task}”: {sentence}")
     return redirect(here if stays or deed in STAYING else _whereto(request, task, deed))
 
@@ -184,7 +184,7 @@ def _content(seen: str) -> str:
 
 def _late(task: Task, deed: "Deed", seen: str, now: str) -> str:
     """Somebody was faster. A second yes to the same content is no error. Errors: DecisionError, PriceError."""
-    content = _content(seen).partition(":")[2]
+    content = storable(_content(seen).partition(":")[2])
     yes = Approval.objects.filter(task=task, content_hash=content).first() if content else None
     if deed is _approve and yes:
         return f"{yes.by} has approved this already."
@@ -247,17 +247,14 @@ def _cancel(task: Task, request: HttpRequest) -> str:
 
 
 def _pick(task: Task, request: HttpRequest) -> str:
-    number = request.POST.get("take", "")
-    take = Take.objects.filter(pk=int(number), task=task).first() if number.isdecimal() else None
+    take = Take.objects.filter(pk=_number(request.POST.get("take", "")), task=task).first()
     if take is None:
         raise DecisionError("that take is not one of this task")
     return decisions.pick(task, take, by=_by(request), look=_look(request, task))
 
 
 def _rewrite(task: Task, request: HttpRequest) -> str:
-    position = request.POST.get("step", "")
-    number = int(position) if position.isdecimal() and len(position) < 3 else 0
-    return decisions.rewrite(task, number, request.POST.get("text", ""), by=_by(request))
+    return decisions.rewrite(task, _number(request.POST.get("step", "")), request.POST.get("text", ""), by=_by(request))
 
 
 def _edit(task: Task, request: HttpRequest) -> str:
@@ -278,7 +275,9 @@ def _resume(task: Task, request: HttpRequest) -> str:
 
 def _put_first(task: Task, request: HttpRequest) -> str:
     priority = request.POST.get("priority", "")
-    return handling.put_first(task, int(priority) if priority in ("1", "2", "3") else 0, by=_by(request))
+    if priority not in map(str, Priority.values):
+        raise DecisionError("Priority is High, Normal or Low")
+    return handling.edit(task, {"priority": int(priority)}, by=_by(request)) or "Nothing was changed"
 
 
 DEEDS: dict[str, Deed] = {
@@ -319,3 +318,8 @@ def _piece(key: str) -> tuple[str, int]:
     if not (position.isdecimal() and len(position) < 5):
         raise DecisionError(f"“{key[:40]}” is not a piece")
     return kind, int(position)
+
+
+def _number(text: str) -> int:
+    """0, which is nothing's, where it is none, or more than a row can have."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0

@@ -239,6 +239,7 @@ class NotionEventAdmin(LookOnlyAdmin):
 @admin.register(SharedFile)
 class SharedFileAdmin(LookOnlyAdmin):
     list_display = ("of", "take", "place", "fate", "attached_", "left_out")
+    list_display_links = ("take",)  # the first one is a link of its own
     list_filter = ("place",)
     list_select_related = ("take__task",)
     search_fields = ("take__task__title",)
@@ -259,6 +260,7 @@ class SharedFileAdmin(LookOnlyAdmin):
 @admin.register(NotionDrift)
 class NotionDriftAdmin(LookOnlyAdmin):
     list_display = ("about", "kind_of", "ours_and_theirs", "fate", "outcome")
+    list_display_links = ("kind_of",)  # the first one is a link of its own
     list_filter = ("kind", "settled", "side")
     search_fields = ("title", "page_id")
     list_select_related = ("task",)

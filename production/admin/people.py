@@ -75,4 +75,5 @@ class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg, misc] # u
 
 @admin.register(Group)
 class GroupAdmin(PlainGroupAdmin, HouseAdmin):  # type: ignore[misc]
-    pass
+    filter_horizontal = ()
+    formfield_overrides = TICKED

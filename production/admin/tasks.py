@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     ListedTask = WithAnnotations[Task, Listed]
 
 WORDS = TaskForm.Meta.fields
+MOST_AT_ONCE = 100  # tasks of one decision about many
 
 
 class WhoHasIt(admin.SimpleListFilter):
@@ -192,7 +193,7 @@ class TaskAdmin(HouseAdmin):
             "priorities": Priority.choices,
             "action": review_url(task),
             "seen": review.seen(task),
-            "timeline": timeline.read(task, show),
+            "timeline": timeline.read(task, show, request.user),
             "chips": timeline.chips(show),
         }
 
@@ -285,7 +286,10 @@ class TaskAdmin(HouseAdmin):
 
     def _many(self, request: HttpRequest, queryset: QuerySet[Task], verb: Verb) -> HttpResponse | None:
         """First a page with what each row would get, then the decision, row by row."""
-        tasks = list(queryset.select_related("channel"))
+        tasks = list(queryset.select_related("channel")[: MOST_AT_ONCE + 1])
+        if len(tasks) > MOST_AT_ONCE:
+            messages.error(request, f"Choose {MOST_AT_ONCE} at most: each is looked at before you are asked about it.")
+            return None
         if "confirmed" in request.POST:
             self._decide_many(request, tasks, verb)
             return None

@@ -1,7 +1,7 @@
 """The rows that are the truth; the queue only rings."""
 
 from production.models.alerts import Alert, Delivery
-from production.models.decision import HASTY, Decision, Presence, ReviewerDay
+from production.models.decision import Decision, Presence
 from production.models.job import Job
 from production.models.lane import Provider, Turn, Window
 from production.models.money import Cap, LedgerEntry, Meter, Tally
@@ -12,7 +12,6 @@ from production.models.take import IN_FLIGHT, LIVE, Take
 from production.models.task import Approval, Asset, Clip, Priority, StatusChange, Task
 
 __all__ = [
-    "HASTY",
     "IN_FLIGHT",
     "LIVE",
     "SWEEP",
@@ -35,7 +34,6 @@ __all__ = [
     "Presence",
     "Priority",
     "Provider",
-    "ReviewerDay",
     "SharedFile",
     "Sharing",
     "StatusChange",

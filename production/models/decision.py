@@ -1,60 +1,16 @@
 """What people decided, what they had looked at by then, and who has a page open now."""
 
-from typing import TYPE_CHECKING, Any, TypedDict
-
 import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Aggregate, Count, FloatField, Q, QuerySet
-from django.db.models.functions import Cast, NullIf, TruncDate
 from django.utils import timezone
 
 from production.models.task import Task
-from production.stages import STAGES, Verb
+from production.stages import PIECES, STAGES, Verb
 
-if TYPE_CHECKING:
-    import datetime as dt
-
-HASTY = 2  # seconds: who says yes sooner has not looked
 VERDICTS = (Verb.APPROVE, Verb.REJECT)
-
-
-class ReviewerDay(TypedDict):
-    """One reviewer's day; `median` and `hasty` (0 to 1) are None where no page told how long it was open."""
-
-    by: str
-    day: "dt.date"
-    decisions: int
-    median: float | None
-    hasty: float | None
-
-
-class Median(Aggregate):
-    """Half are below, half above; empty ones don't count."""
-
-    template = "percentile_cont(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
-    output_field = FloatField()
-
-
-class DecisionQuerySet(models.QuerySet["Decision"]):
-    def verdicts(self) -> "DecisionQuerySet":
-        """Yes and no; a redo is no verdict."""
-        return self.filter(verb__in=VERDICTS)
-
-    def by_reviewer_and_day(self) -> QuerySet["Decision", Any]:
-        """Rows of `ReviewerDay`, the newest day first: how much each decided, how long it took, how much in haste."""
-        told = Cast(NullIf(Count("seconds"), 0), FloatField())
-        return (
-            self.order_by()
-            .values("by", day=TruncDate("at"))
-            .annotate(
-                decisions=Count("pk"),
-                median=Median("seconds"),
-                hasty=Count("pk", filter=Q(seconds__lt=HASTY)) / told,
-            )
-            .order_by("-day", "by")
-        )
+PLAYED = {piece.stage for piece in PIECES if piece.suffix in (".mp4", ".mp3")}  # stages of what plays
 
 
 class Decision(models.Model):
@@ -67,6 +23,7 @@ class Decision(models.Model):
     by = models.CharField(max_length=150)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     at = models.DateTimeField(default=timezone.now)
+    asked = models.DateTimeField(null=True, help_text="Since when a person had been awaited.")
     content_hash = models.CharField(max_length=64, blank=True, help_text="Of what was decided about.")
     shown = ArrayField(models.BigIntegerField(), default=list, help_text="The takes that lay there, by id.")
     seconds = models.FloatField(null=True, help_text="The page was visible for so long. Empty: it was not told.")
@@ -75,18 +32,24 @@ class Decision(models.Model):
     reason = models.TextField(blank=True)
     usd = models.DecimalField(max_digits=10, decimal_places=4, null=True, help_text="What the yes may cost at most.")
 
-    objects = DecisionQuerySet.as_manager()
-
     class Meta:
         ordering = ["id"]
         indexes = [
             models.Index(fields=["task", "id"], name="decision_by_task"),
-            models.Index(fields=["by", "at"], name="decision_by_reviewer"),
+            models.Index(fields=["at"], name="decision_by_age"),
         ]
         triggers = [pgtrigger.ReadOnly(name="said_once", exclude=["user"])]
 
     def __str__(self) -> str:
         return f"{self.by}: {self.verb} {self.get_stage_display()}".strip()
+
+    @property
+    def part_played(self) -> float | None:
+        """How much was played of what lay there, 0 to 1; None where nothing plays or no page told."""
+        if self.seconds is None or self.stage not in PLAYED or not self.shown:
+            return None
+        parts: list[float] = [self.played.get(str(take), 0) for take in self.shown]
+        return sum(parts) / len(parts)
 
 
 class Presence(models.Model):

@@ -75,6 +75,12 @@ def length_of(spent: dt.timedelta | float | None) -> str:
     return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+@register.filter
+def share_of(part: float | None) -> str:
+    """0.625 -> "62 %"."""
+    return "–" if part is None else f"{part:.0%}".replace("%", " %")
+
+
 def held(reason: str, until: dt.datetime | None) -> SafeString:
     """The reason as a sentence, then when that ends; the browser writes the time in the reader's zone."""
     said = reason if reason.endswith((".", "!", "?", "…")) else f"{reason}."

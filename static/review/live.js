@@ -20,6 +20,7 @@ async function askNow() {
 async function ask(url) {
   try {
     const reply = await fetch(url, { headers: { Accept: "application/json", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
+    if (reply.redirected) tellOfChange("You are logged out; nothing that you decide here counts. ", "Log in");
     if (reply.status !== 200 || !reply.headers.get("Content-Type").includes("json")) return null;
     tag = reply.headers.get("ETag") ?? "";
     return await reply.json();
@@ -44,9 +45,9 @@ async function turn(said) {
   const same = one("#status", doc).textContent === one("#status").textContent;
   if (!same || !("live" in page.dataset)) return isBusy() ? tellOfChange() : location.reload();
   const inPlace = new Map(pieces().map((piece) => [piece.dataset.key, piece]));
-  if (all(".piece", doc).length !== inPlace.size) one("#pieces").replaceWith(one("#pieces", doc));
+  if (all(".piece", doc).length !== inPlace.size) put(one("#pieces"), one("#pieces", doc));
   else for (const piece of all(".piece", doc)) swap(inPlace.get(piece.dataset.key), piece);
-  for (const part of ["#decision", "#history", ".top .facts"]) one(part).replaceWith(one(part, doc));
+  for (const part of ["#decision", "#history", ".top .facts"]) put(one(part), one(part, doc));
   page.dataset.version = said.version;
   showOthers();
   showMarks();
@@ -54,19 +55,28 @@ async function turn(said) {
 }
 
 function swap(old, fresh) {
-  if (old && old.dataset.version !== fresh.dataset.version) old.replaceWith(fresh);
+  if (old && old.dataset.version !== fresh.dataset.version) put(old, fresh);
+}
+
+// Whoever is there by keyboard stays there.
+const nameOf = (part) => part.id || part.getAttribute("href") || part.dataset.opens || part.value;
+
+function put(old, fresh) {
+  const held = old.contains(document.activeElement) && nameOf(document.activeElement);
+  old.replaceWith(fresh);
+  if (held) [fresh, ...all("*", fresh)].find((part) => nameOf(part) === held)?.focus({ preventScroll: true });
 }
 
 // Nobody's words are thrown away: whoever is writing is only told.
 const isBusy = () => Boolean(one("dialog[open], .mark input:checked, #words-form [data-unsaved]:not([hidden])"));
 
-function tellOfChange() {
+function tellOfChange(words = "This has changed meanwhile; nothing of yours is done to what you do not see. ", what = "Look again") {
   if (one("#changed")) return;
   const note = document.createElement("p");
   note.id = "changed";
   note.className = "toast error";
-  note.textContent = "This has changed meanwhile; nothing of yours is done to what you do not see. ";
-  const again = Object.assign(document.createElement("a"), { href: location.href, textContent: "Look again" });
+  note.textContent = words;
+  const again = Object.assign(document.createElement("a"), { href: location.href, textContent: what });
   note.append(again);
   (one("dialog[open]") ?? one(".toasts")).append(note);
 }

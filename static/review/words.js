@@ -23,6 +23,7 @@ if (words) {
   const due = one("[data-utc]", words);
   if (due.dataset.utc) due.value = local(new Date(due.dataset.utc));
   showBytes();
+  isUnsaved("typed" in words.dataset); // sent before, and not taken
   words.addEventListener("input", () => {
     showBytes();
     isUnsaved(true);

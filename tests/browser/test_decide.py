@@ -11,7 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from production import decisions
+from production import decisions, handling
 from production.models import Cap, Provider, Take, Task
 from production.stages import Status
 from tests.browser.conftest import Witness
@@ -246,6 +246,43 @@ def test_words_are_edited_in_place_in_the_zone_of_the_reader(page: Page) -> None
     assert task.publish_at == dt.datetime.fromisoformat(moment)
     assert (task.synthetic_media, task.thumbnail_id) == (False, still.pk)
     expect(page.get_by_label("Goes public at")).to_have_value(f"{due:%Y-%m-%dT%H:%M}")
+
+
+def test_words_that_are_refused_are_still_there(page: Page) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    still = task.takes.filter(kind="composite").first()
+    page.goto(review_of(task))
+    page.get_by_role("textbox", name="Description").fill("Long thought over")
+    page.get_by_label("Tags").fill("ice, lake")
+    page.get_by_label("Goes public at").fill("2001-01-01T09:30")
+    page.get_by_label("Synthetic media").select_option("false")
+    page.locator("[name=privacy]").select_option("unlisted")
+    page.locator(f"[name=thumbnail][value='{still.pk}']").check()
+    page.get_by_role("button", name="Save words").click()
+    expect(page.locator("p.toast.error")).to_contain_text("That moment is over")
+    assert not fresh(task).description
+    expect(page.locator("#words-form [data-unsaved]")).to_be_visible()
+    expect(page.get_by_label("Goes public at")).to_have_value("2001-01-01T09:30")
+    page.get_by_label("Goes public at").fill("")
+    page.get_by_role("button", name="Save words").click()
+    expect(page.locator(SUCCESS)).to_contain_text("Saved")
+    saved = fresh(task)
+    assert (saved.description, saved.tags, saved.privacy) == ("Long thought over", ["ice", "lake"], "unlisted")
+    assert (saved.synthetic_media, saved.thumbnail_id) == (False, still.pk)
+
+
+def test_words_written_while_somebody_else_saved_are_still_there(page: Page) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    page.route("**/progress/", lambda route: route.fulfill(status=304))
+    page.goto(review_of(task))
+    page.get_by_role("textbox", name="Description").fill("Long thought over")
+    handling.edit(task, {"title": "Anna's"}, by="anna")
+    page.get_by_role("button", name="Save words").click()
+    expect(page.locator("p.toast.error")).to_contain_text("it has changed since you opened it")
+    expect(page.get_by_role("textbox", name="Description")).to_have_value("Long thought over")
+    expect(page.locator("#words-form [data-unsaved]")).to_have_text("Not saved yet: it would change title, description")
+    page.get_by_role("button", name="Save words").click()
+    expect(page.locator(SUCCESS)).to_contain_text("Saved")
 
 
 # ---------------------------------------------------------------- by touch, in the dark

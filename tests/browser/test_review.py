@@ -4,10 +4,12 @@ import datetime as dt
 import re
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.http import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
+from pytest_django.live_server_helper import LiveServer
 
 from production import looking, media, workspace
 from production.models import Cap, Provider, Take
@@ -175,6 +177,46 @@ def test_page_turns_over_by_itself_while_the_system_works(page: Page) -> None:
     make_take(task, "clip", 1)
     expect(page.locator("#progress")).to_contain_text("clip 1/2")
     expect(page.locator("#clip-1 video")).to_be_visible()
+
+
+def test_focus_stays_on_a_piece_that_is_put_in_place_anew(page: Page) -> None:
+    task = make_production(Status.GENERATING_VIDEO, clips=2)
+    make_take(task, "clip", 2, state=Take.State.WAITING)
+    page.goto(review_of(task))
+    page.evaluate("window.sameDocument = true")
+    page.locator("#clip-2").focus()
+    Take.objects.of("clip", 2).filter(task=task).update(state=Take.State.CANCELLED)
+    make_take(task, "clip", 2)
+    expect(page.locator("#clip-2 video")).to_be_visible()
+    expect(page.locator("#clip-2")).to_be_focused()
+    page.get_by_role("button", name="Cancel").focus()
+    make_take(task, "clip", 1)
+    expect(page.locator("#clip-1 video")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    assert page.evaluate("window.sameDocument")
+
+
+def test_page_of_a_session_that_has_ended_says_so(page: Page) -> None:
+    task = make_production(Status.GENERATING_VIDEO)
+    page.goto(review_of(task))
+    Session.objects.all().delete()
+    expect(page.locator("#changed")).to_contain_text("You are logged out")
+    page.get_by_role("link", name="Log in").click()
+    page.wait_for_url(f"**/login/?next={review_of(task)}")
+
+
+def test_page_without_scripts_says_that_nothing_can_be_decided(
+    context: BrowserContext, live_server: LiveServer
+) -> None:
+    assert context.browser is not None
+    bare = context.browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    bare.add_cookies([{**cookie} for cookie in context.cookies()])  # type: ignore[typeddict-item]
+    page = bare.new_page()
+    page.goto(review_of(make_production(Status.VIDEO_READY)))
+    expect(page.get_by_text("Your browser runs no scripts")).to_be_visible()
+    expect(page.locator("#clip-1 video")).to_be_visible()
+    Witness().leave(page)
+    bare.close()
 
 
 def test_retry_by_keyboard(page: Page) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from channels_app import access
 from channels_app.models import Channel, ChannelLimit, CheckResult, Token
-from production import asking, caps
+from production import alerts, asking, caps, planning
 from production.models import (
     Alert,
     Cap,
@@ -31,7 +31,17 @@ from production.models import (
 )
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
-from tests.factories import make_channel, make_operator, make_production, make_staff, make_stage, make_take, make_task
+from tests.factories import (
+    fresh,
+    make_channel,
+    make_operator,
+    make_plan,
+    make_production,
+    make_staff,
+    make_stage,
+    make_take,
+    make_task,
+)
 from tests.pages import review_of
 
 pytestmark = pytest.mark.django_db
@@ -142,6 +152,30 @@ def test_foreign_rows_are_not_there(limited: Client, foreign: Channel) -> None:
         for page in ("change", "history", "delete"):
             assert limited.get(change_of(row, page)).status_code == 404, (row, page)
         assert limited.post(change_of(row), {"title": "Mine"}).status_code == 404, row
+
+
+def test_plan_like_a_foreign_one_names_none_of_it(limited: Client, own: Channel, foreign: Channel) -> None:
+    ours, theirs = own.tasks.get(title="Own gate"), foreign.tasks.get(title="Foreign gate")
+    for task, title, text in ((theirs, "Foreign gate", "Foreign"), (ours, "Foreign gate", "Own")):
+        make_plan(task)
+        Task.objects.filter(pk=task.pk).update(title=title, story=text)
+    planning.look_over(fresh(ours))
+    Task.objects.filter(pk=ours.pk).update(title="Own gate")
+    assert theirs.pk in {finding["film"] for finding in fresh(ours).findings}
+    html = limited.get(review_of(ours)).content.decode()
+    assert "is like another video" in html
+    assert review_of(theirs) in html  # which is not there for them
+    assert not re.search(FOREIGN, html, re.IGNORECASE)
+
+
+def test_trouble_shared_with_a_foreign_task_names_none_of_it(limited: Client, own: Channel, foreign: Channel) -> None:
+    """An alert bears the words of the task that it began with, and others join it."""
+    ours, theirs = own.tasks.latest("pk"), foreign.tasks.latest("pk")
+    for task in (theirs, ours):
+        alerts.raise_alarm(f"“{task}” stopped: no credits", cause="credits", task=task)
+    html = limited.get(change_of(ours)).content.decode()
+    assert 'id="timeline"' in html
+    assert not re.search(FOREIGN, html, re.IGNORECASE)
 
 
 def test_foreign_review_is_not_there(limited: Client, foreign: Channel) -> None:

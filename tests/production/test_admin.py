@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from channels_app.models import Channel, Token
 from production import caps, review
-from production.admin import navigation
+from production.admin import navigation, tasks
 from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Tally, Task
 from production.stages import Status
 from publishing.models import YouTubeAccount
@@ -146,9 +146,9 @@ def test_tasks_are_neither_added_nor_deleted_by_hand(operator_client: Client) ->
 # ---------------------------------------------------------------- many at once
 
 
-def many(client: Client, action: str, tasks: list[Task], **words: str) -> str:
+def many(client: Client, action: str, chosen_tasks: list[Task], **words: str) -> str:
     """Choose rows and an action, then confirm; the messages that follow."""
-    chosen = {"action": action, "_selected_action": [task.pk for task in tasks]}
+    chosen = {"action": action, "_selected_action": [task.pk for task in chosen_tasks]}
     page = client.post(reverse(LIST), chosen)
     assert page.status_code == 200
     seen = {f"seen-{row.task.pk}": row.seen for row in page.context["rows"]}
@@ -174,9 +174,17 @@ def test_approve_many_names_the_price_before(operator_client: Client) -> None:
 
 
 def test_reject_many_gives_each_the_reason(operator_client: Client) -> None:
-    tasks = [make_production(Status.ASSETS_READY), make_production(Status.VIDEO_READY)]
-    many(operator_client, "reject_selected", tasks, reason="Wrong brand")
-    assert [task.changes.last().reason for task in tasks] == ["Wrong brand", "Wrong brand"]
+    both = [make_production(Status.ASSETS_READY), make_production(Status.VIDEO_READY)]
+    many(operator_client, "reject_selected", both, reason="Wrong brand")
+    assert [task.changes.last().reason for task in both] == ["Wrong brand", "Wrong brand"]
+
+
+def test_many_are_a_hundred_at_most(operator_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a list may be chosen by one click, and each is read before it is asked about."""
+    monkeypatch.setattr(tasks, "MOST_AT_ONCE", 2)
+    chosen = {"action": "approve_selected", "_selected_action": [make_task().pk for _ in range(3)]}
+    reply = operator_client.post(reverse(LIST), chosen, follow=True)
+    assert "Choose 2 at most" in reply.content.decode()
 
 
 def test_retry_many(operator_client: Client) -> None:

@@ -182,7 +182,7 @@ def test_settle_theirs_takes_title_priority_and_privacy(vendors, board):
     vendors.edit_page(task.page_id, {"Title": "Wasps", "Priority": "High", "Privacy": "public"})
     one = settle(found(board), "theirs")
     assert (fresh(task).title, task.priority, task.privacy) == ("Wasps", Priority.HIGH, "public")
-    assert one.outcome == "Title, priority, privacy changed"
+    assert one.outcome == "Title, privacy changed; priority High, was Normal"
     assert task.changes.last().by == "ada"
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from production import decisions, explain, lifecycle, sweep, takes, usual
+from production import decisions, explain, flow, lifecycle, sweep, takes, usual
 from production.models import Alert, Heartbeat, Priority, Provider, StatusChange, Take, Task, UsualTime
 from production.stages import STAGE, Status, Verb
 from tests.factories import claim, fresh, make_channel, make_production, make_take, make_task
@@ -45,8 +45,16 @@ def test_why_of_a_task(status, reason, who):
 
 
 def test_why_of_a_failed_task():
-    task = make_task(Status.VIDEO_ERROR, reason="The credits are used up.")
-    assert why(task) == "It failed and waits for you: The credits are used up."
+    task = make_task(Status.GENERATING_VIDEO)
+    flow.fail(task, STAGE["video"], "The credits are used up", cause="credits")
+    lifecycle.note(task, "“Queued” was set in Notion and is put back")
+    assert why(task) == "It failed: The credits are used up. It waits for you: retry or redo."
+
+
+def test_why_of_a_rejected_task():
+    task = make_production(Status.VIDEO_READY)
+    decisions.reject(task, by="olga", reason="Too dark")
+    assert why(task) == "It waits for you: Too dark"
 
 
 def test_why_without_a_free_slot():

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from production import decisions, dispatch, explain, flow, gates, handling, takes
 from production.errors import DecisionError
-from production.models import Heartbeat, Priority, Take, Task
+from production.models import Approval, Heartbeat, Priority, Take, Task
 from production.stages import STAGES, Status
 from tests.factories import fresh, make_channel, make_plan, make_plan_takes, make_production, make_take, make_task
 
@@ -128,13 +128,16 @@ def test_cancel_ends_a_pause():
 # ---------------------------------------------------------------- put first, put right
 
 
-def test_put_first_reaches_the_line_and_the_history():
+def test_edit_of_the_priority_reaches_the_line_the_history_and_notion():
     first, second = in_line(), in_line()
-    assert handling.put_first(second, Priority.HIGH, by="olga") == "Its priority is High"
+    Task.objects.update(tell_at=None)
+    assert handling.edit(second, {"priority": Priority.HIGH}, by="olga") == "Priority High, was Normal"
     assert [take.task_id for take in dispatch.claim("images", 2)] == [second.pk, second.pk]
     assert second.changes.last().reason == "Priority High, was Normal"
-    with pytest.raises(DecisionError):
-        handling.put_first(first, 7, by="olga")
+    assert fresh(second).tell_at
+    handling.edit(first, {"priority": Priority.LOW, "title": "Ice"}, by="notion: ada", tell=False)
+    assert first.changes.last().reason == "Title changed; priority Low, was Normal"
+    assert fresh(first).tell_at is None
 
 
 def test_edit_voids_the_yes_to_the_former_words():
@@ -187,6 +190,22 @@ def test_undo_of_a_yes_to_the_plan():
     assert fresh(task).status == Status.ASSETS_READY
     assert gates.stops_at_plan(fresh(task))
     assert STAGES[0].name == task.decisions.last().stage
+
+
+def test_yes_to_words_that_had_one_long_ago_waits_for_its_undo_too(do):
+    task = make_production(Status.FINAL_REVIEW)
+    decisions.approve(task, by="olga")
+    Approval.objects.update(at=timezone.now() - dt.timedelta(hours=1))
+    do(handling.edit, task, {"description": "Other words"}, by="bob")
+    flow.start_waiting(task.channel_id)  # finds the yes void
+    flow.start_waiting(task.channel_id)  # the film is there: back to its gate
+    assert fresh(task).status == Status.FINAL_REVIEW
+    handling.edit(task, {"description": ""}, by="bob")
+    do(decisions.approve, task, by="bob")
+    assert fresh(task).status == Status.APPROVED
+    assert task.approvals.latest("at").by == "bob"
+    decisions.undo(task, by="bob")
+    assert fresh(task).status == Status.FINAL_REVIEW
 
 
 def test_undo_by_another_or_too_late_is_refused(settings):

@@ -1,6 +1,5 @@
-"""What is believed of what a page tells, what is kept of a decision, and what that says of its reviewers."""
+"""What is believed of what a page tells, what is kept of a decision."""
 
-import datetime as dt
 import json
 
 import pytest
@@ -10,9 +9,9 @@ from django.utils import timezone
 
 from production import decisions, look, reasons, review
 from production.look import Look
-from production.models import Decision, Take, Task
+from production.models import Take
 from production.stages import STAGES, Status
-from tests.factories import make_production, make_task
+from tests.factories import make_production
 from tests.pages import review_of
 
 pytestmark = pytest.mark.django_db
@@ -103,30 +102,6 @@ def test_reasons_are_offered_at_every_gate_under_names_of_their_own():
     assert len(reasons.REASON) == len(reasons.REASONS)
     assert all(len(reason.code) <= 12 for reason in reasons.REASONS)
     assert all(reasons.offered_at(stage) for stage in STAGES if stage.review)
-
-
-# ---------------------------------------------------------------- what it says of reviewers
-
-
-def decide(task: Task, by: str, seconds: float | None, *, days: int = 0, verb: str = "approve") -> None:
-    at = timezone.now() - dt.timedelta(days=days)
-    Decision.objects.create(task=task, stage="video", verb=verb, by=by, at=at, seconds=seconds)
-
-
-def test_by_reviewer_and_day_counts_and_finds_haste():
-    task = make_task()
-    for seconds in (1, 1.5, 30, 60, None):
-        decide(task, "olga", seconds)
-    decide(task, "olga", 20, days=1)
-    decide(task, "notion: Ada", None)
-    decide(task, "olga", 0.1, verb="redo")
-    rows = list(Decision.objects.verdicts().by_reviewer_and_day())
-    today = timezone.localdate()
-    assert [(row["by"], row["day"], row["decisions"], row["median"], row["hasty"]) for row in rows] == [
-        ("notion: Ada", today, 1, None, None),
-        ("olga", today, 5, 15.75, 0.5),
-        ("olga", today - dt.timedelta(days=1), 1, 20, 0),
-    ]
 
 
 def test_look_of_notion_and_the_api_tells_nothing():

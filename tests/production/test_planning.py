@@ -345,11 +345,12 @@ def test_lint_names_order_risk_and_what_no_clip_uses():
 
 def test_sameness_of_a_sisters_video_stops_and_a_yes_overrules(settings: Settings, at_once):
     settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": settings.OWN_ADDRESSES["GEMINI_BASE_URL"]}
-    landed()
+    sister = landed()
     landed(channel={"family": "others"})
     task = landed()
     (finding,) = [finding for finding in task.findings if finding["stops"]]
     assert "narration 100%" in finding["message"]
+    assert finding["film"] == sister.pk
     flow.advance_by_id(task.pk)
     assert fresh(task).status == Status.ASSETS_READY
     decisions.approve(task, by="Ada")

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from production import asking, commitment, decisions, review, workspace
+from production import asking, commitment, decisions, lifecycle, recipes, review, workspace
 from production.cards import Flag
 from production.models import Cap, Provider, Take, Task
 from production.stages import REVIEWS, STAGE, STAGES, Status
@@ -96,6 +96,32 @@ def test_read_shows_an_image_changed_after_its_composite_as_out_of_date() -> Non
     make_take(task, "image", 1)
     page = review.read(task, "composites")
     assert {card.state for card in page.cards} == {"stale"}
+
+
+def test_read_of_a_failed_plan_flags_the_step_that_failed_and_none_that_nobody_reached() -> None:
+    task = make_task(Status.ASSET_ERROR, failed="assets")
+    make_take(task, "plan", 1, recipe=recipes.needs(task, STAGE["assets"])[0].recipe)
+    make_take(task, "plan", 2, state=Take.State.FAILED, error="The text model was away")
+    page = review.read(task)
+    assert [card.key for card in page.cards] == [f"plan:{number}" for number in range(1, 7)]
+    assert [(card.key, [flag.words for flag in card.flags]) for card in page.suspicious] == [
+        ("plan:2", ["It could not be made"])
+    ]
+
+
+def test_read_misses_a_piece_only_where_its_turn_has_come() -> None:
+    task = make_production(Status.VIDEO_READY)
+    task.takes.filter(kind="clip", position=2).update(selected=False)
+    assert [card.key for card in review.read(task).suspicious] == ["clip:2"]
+    assert review.read(task, "audio").suspicious == []
+    working = make_production(Status.GENERATING_VIDEO)
+    assert review.read(working).suspicious == []
+
+
+def test_read_says_why_it_stopped_and_not_what_was_noted_since() -> None:
+    task = make_task(Status.VIDEO_ERROR, reason="No credits")
+    lifecycle.note(task, "“Queued” was set in Notion and is put back")
+    assert review.read(task).failure == "No credits"
 
 
 def test_read_tells_what_is_known_of_the_film() -> None:

@@ -1,31 +1,27 @@
 """How people decide: counted from what they have decided, and from what still waits for them."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from production import decisions, reviewing
-from production.models import StatusChange, Task
-from production.stages import Status
+from production import decisions, lifecycle, reviewing
+from production.look import Look
+from production.models import Decision, Task
+from production.stages import Status, Verb
 from tests.factories import make_channel, make_operator, make_production, make_task
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
 
 
-def decide(by: str, ago: float, asked: float, deed: str = "approve") -> None:
-    """A decision of that person so many seconds ago, at a gate that opened `asked` seconds ago."""
-    task = make_production(Status.ASSETS_READY)
-    opened = task.changes.last()
-    if deed == "approve":
-        decisions.approve(task, by=by)
-    else:
-        decisions.reject(task, by=by, reason="Wrong brand")
-    for change, seconds in ((opened, asked), (task.changes.last(), ago)):
-        StatusChange.objects.filter(pk=change.pk).update(at=NOW - dt.timedelta(seconds=seconds))
+def decide(by: str, ago: float, asked: float, verb: str = "approve", **told: Any) -> Decision:
+    """A decision of that person so many seconds ago, at a gate that had opened `asked` seconds ago."""
+    moments = {"at": NOW - dt.timedelta(seconds=ago), "asked": NOW - dt.timedelta(seconds=asked)}
+    return Decision.objects.create(**{"task": make_task(), "stage": "video", "verb": verb, "by": by} | moments | told)
 
 
 def reviewers() -> dict[str, reviewing.Reviewer]:
@@ -34,7 +30,7 @@ def reviewers() -> dict[str, reviewing.Reviewer]:
 
 def test_reviewers_counts_what_each_has_decided() -> None:
     decide("rita", ago=10, asked=20)
-    decide("rita", ago=5, asked=20, deed="reject")
+    decide("rita", ago=5, asked=20, verb="reject")
     decide("omar", ago=5, asked=20)
     found = reviewers()
     assert list(found) == ["rita", "omar"]
@@ -61,9 +57,44 @@ def test_seconds_after_a_pause_are_unknown() -> None:
 
 
 def test_hasty_counts_yeses_that_nobody_can_have_looked_at() -> None:
-    for ago, deed in ((100, "approve"), (98.5, "approve"), (97.5, "reject"), (30, "approve")):
-        decide("rita", ago=ago, asked=3600, deed=deed)
+    for ago, verb in ((100, "approve"), (98.5, "approve"), (97.5, "reject"), (30, "approve")):
+        decide("rita", ago=ago, asked=3600, verb=verb)
     assert reviewers()["rita"].hasty == 1
+
+
+def test_seconds_that_the_page_told_go_before_what_is_guessed() -> None:
+    decide("rita", ago=60, asked=3600, seconds=40.0)
+    decide("rita", ago=50, asked=3600, seconds=1.5)
+    rita = reviewers()["rita"]
+    assert ([one.seconds for one in rita.decisions], rita.hasty) == ([1.5, 40.0], 1)
+
+
+def test_decisions_are_those_of_people_each_once() -> None:
+    """Moves that the system makes, and two decisions of one person in one second, are no reason to guess."""
+    task = make_production(Status.ASSETS_READY)
+    decisions.approve(task, by="rita", look=Look(12.0))
+    decisions.undo(task, by="rita")
+    decisions.reject(task, by="rita", reason="Wrong brand", look=Look(3.0))
+    lifecycle.move(make_production(Status.VIDEO_READY), Verb.APPROVE, by="system")
+    found = reviewing.decisions(make_operator())
+    assert [(one.by, one.verb, one.seconds) for one in found] == [("rita", "reject", 3.0), ("rita", "approve", 12.0)]
+
+
+def test_decision_keeps_since_when_it_was_awaited() -> None:
+    task = make_production(Status.ASSETS_READY)
+    since = task.status_since
+    decisions.approve(task, by="rita")
+    assert task.decisions.get().asked == since
+
+
+def test_played_is_of_what_lay_there_and_plays() -> None:
+    for played in ({"1": 1.0, "2": 0.5, "77": 1.0}, {}, {"1": 1.0, "2": 1.0}):
+        decide("rita", ago=10, asked=20, seconds=9.0, shown=[1, 2], played=played)
+    decide("rita", ago=10, asked=20, seconds=9.0, shown=[1, 2], played={}, verb="redo")
+    decide("rita", ago=10, asked=20, seconds=9.0, shown=[1, 2], stage="assets")
+    decide("omar", ago=10, asked=20, shown=[1, 2])
+    found = reviewers()
+    assert (found["rita"].played, found["omar"].played) == (0.75, None)
 
 
 def test_waited_is_how_long_the_gates_had_been_open() -> None:
@@ -95,8 +126,8 @@ def test_gates_are_told_by_how_long_they_have_waited() -> None:
 
 def test_page_shows_people_and_gates(operator_client: Client) -> None:
     decide("rita", ago=100, asked=3600)
-    decide("rita", ago=99, asked=3600)
+    decide("rita", ago=99, asked=3600, seconds=1.0, shown=[1, 2], played={"2": 0.5})
     make_task(Status.VIDEO_READY)
     html = operator_client.get(reverse("admin:production_task_reviewers")).content.decode()
-    for words in ("Video Ready", "rita", '<td class="warning">1</td>', "Decisions a day"):
+    for words in ("Video Ready", "rita", '<td class="warning">1</td>', "<td>25 %</td>", "Decisions a day"):
         assert words in html, words

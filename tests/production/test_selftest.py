@@ -130,6 +130,16 @@ def test_board_that_lacks_something(channel: Channel, vendors: SandboxClient) ->
     assert "notion_board repair" in finding.remedy
 
 
+def test_board_is_looked_at_for_this_channel_alone(channel: Channel, vendors: SandboxClient) -> None:
+    """What its people read names no other channel, and another's name is no fault of theirs."""
+    for name in ("Wasps", "Hornets, and more"):
+        make_channel(name=name)
+    assert found(channel, "board").level == Level.PASS
+    set_board(vendors, LABELS, "Somebody")
+    finding = found(channel, "board")
+    assert (finding.level, finding.found) == (Level.FAIL, "“Channel” lacks the options Wild Bees.")
+
+
 # ---------------------------------------------------------------- vendors
 
 

@@ -131,7 +131,7 @@ def test_fulfil_priority_privacy_and_publish_at(vendors, row):
     task = make_told(row, Status.GENERATING_VIDEO)
     take = make_take(task, "clip", 1, state="waiting")
     vendors.edit_page(row, {"Priority": "High", "Privacy": "unlisted", "Publish At": "2026-12-24T18:00:00+01:00"})
-    assert hear(row) == f"task {task.pk}: Priority, privacy, publish at changed"
+    assert hear(row) == f"task {task.pk}: Privacy, publish at changed; priority High, was Normal"
     task = fresh(task)
     assert (task.priority, task.privacy) == (Priority.HIGH, "unlisted")
     assert task.publish_at == dt.datetime(2026, 12, 24, 17, tzinfo=dt.UTC)
