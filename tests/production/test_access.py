@@ -162,8 +162,9 @@ def test_foreign_self_test_is_not_there(limited: Client, own: Channel, foreign: 
 def test_board_of_every_channel_takes_no_deed_of_limited_staff(limited: Client) -> None:
     board = NotionBoard.objects.first_or_new()
     NotionBoard.objects.update(data_source_id="source", pending_token="pending")
-    for deed in ("confirm_pasted", "compare"):
+    for deed in ("confirm_pasted", "forget_token", "renew_secret", "confirm_typed", "compare"):
         url = reverse(f"admin:production_notionboard_{deed}", args=[board.pk])
+        assert limited.get(url).status_code == 404, deed
         assert limited.post(url, {"_form_submitted": "on"}).status_code == 404, deed
     assert NotionBoard.objects.get().active_token is None
 
