@@ -58,7 +58,8 @@ function swap(old, fresh) {
 }
 
 // Nobody's words are thrown away: whoever is writing is only told.
-const isBusy = () => Boolean(one("dialog[open], .mark input:checked, #words-form [data-unsaved]:not([hidden])"));
+const isBusy = () => Boolean(one("dialog[open], .mark input:checked, #words-form [data-unsaved]:not([hidden]), #unsaved"))
+  || all(".piece textarea").some((field) => field.value !== field.defaultValue);
 
 function tellOfChange() {
   if (one("#changed")) return;
