@@ -336,6 +336,12 @@ def test_page_shows_findings_and_rewrites(operator_client: Client):
     assert not [finding for finding in fresh(task).findings if "speech" in finding["message"]]
 
 
+@pytest.mark.parametrize("bomb", ["[" * 50_000, "- " * 30_000, "{a: " * 20_000, "? " * 40_000])
+def test_rewrite_of_a_bomb_is_refused_at_once(bomb: str):
+    with pytest.raises(DecisionError, match="nested too deeply"):
+        decisions.rewrite(at_plan_stop(), NUMBER["narration"], bomb, by="Ada")
+
+
 def rewriting(client: Client, task: Task, seen: str, text: str, step: int = 5):
     return client.post(review_of(task), {"seen": seen, "verb": "rewrite", "step": step, "text": text})
 
