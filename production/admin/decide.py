@@ -88,7 +88,7 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool, unsaved:
         "words": PublishForm(instance=task) if page.can_edit and may_decide else None,
         "clip_seconds": CLIP_SECONDS,
     }
-    return TemplateResponse(request, "review/page.html", context, status=409 if unsaved else 200)
+    return TemplateResponse(request, "review/page.html", context)
 
 
 def _findings(request: HttpRequest, task: Task) -> Iterator[tuple[dict[str, Any], Task | None]]:
