@@ -7,7 +7,6 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -61,8 +60,7 @@ class NotionBoardAdmin(HouseAdmin):
 
     def has_seen_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """What is not seen is not there: 404."""
-        get_object_or_404(self.get_queryset(request), pk=object_id)
-        return True
+        return bool(self.get_object(request, str(object_id)))
 
     def has_confirm_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """There has to be something to confirm: where nothing was pasted the button would only confuse."""
@@ -186,7 +184,7 @@ class NotionBoardAdmin(HouseAdmin):
         yes="Compare",
     )
     def compare(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
-        ring(drift.COMPARE, object_id)
+        ring(drift.COMPARE, NotionBoard.objects.get(pk=object_id).pk)
         messages.success(request, "The board is being read; look again in a moment.")
         return HttpResponse(headers={"HX-Redirect": reverse("admin:production_notiondrift_changelist")})
 

@@ -376,6 +376,7 @@ def test_board_forgets_its_token_by_post_only_and_for_who_sets_it_up(operator_cl
     assert NotionBoard.objects.get().active_token
     operator_client.post(url, {"_form_submitted": "on"})
     assert NotionBoard.objects.get().active_token is None
+    assert operator_client.get(url.replace(f"/{board.pk}/", "/nonsense/")).status_code == 404
 
 
 # ---------------------------------------------------------------- lanes
