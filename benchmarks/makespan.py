@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import imageio_ffmpeg
 
 from benchmarks.bench import Bench
+from benchmarks.board import make_board
 from benchmarks.bound import Video, Work, bound
 from benchmarks.figures import Figure, lower_is_better
 from config.stack import ROOT, Stack
@@ -117,20 +118,12 @@ class _Run:
 
         limits = {"clips_per_video": self.clips, "assets_per_video": self.clips + 2, "gates": []}
         channels = [Channel.objects.create(slug=f"c{n}", name=f"Channel {n}", **limits) for n in range(CHANNELS)]
-        board = self._board([channel.name for channel in channels])
+        board = make_board(self.stack, [channel.name for channel in channels])
         for number in range(videos):
             channel = channels[number % CHANNELS]
             row = {"Title": f"Video {number}", "Channel": channel.name, "Status": Status.DRAFT.label}
             self.pages.append(self.stack.control.create_page(board, row)["id"])
             yield Task.objects.create(channel=channel, page_id=self.pages[-1], title=row["Title"], topic="Lighthouses")
-
-    def _board(self, channels: list[str]) -> str:
-        from production.models import Priority
-        from production.stages import Status
-        from sandbox.client import board_properties
-
-        properties = board_properties(channels, list(Status.labels), list(Priority.labels))
-        return self.stack.control.create_database("Videos", properties)[1]
 
     def _is_over(self) -> bool:
         from production import decisions

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import assembly, claims, makespan, memory, pages, queue, webhook
+from benchmarks import assembly, claims, makespan, memory, pages, queue, told, webhook
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 from config import devpg
@@ -21,6 +21,7 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "webhook": webhook.measure,
     "claims": claims.measure,
     "makespan": makespan.measure,
+    "told": told.measure,
     "memory": memory.measure,
     "assembly": assembly.measure,
     "pages": pages.measure,

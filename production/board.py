@@ -10,15 +10,16 @@ from django.db.models import Q
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import notion
+from production import alerts, notion
 from production.budget import OverBudgetError, Use
 from production.errors import Kind, NotHereError, Trouble
 from production.models import NotionBoard
 from production.outside import pause_after
-from production.schema import KINDS, SCHEMA, Json, Property
+from production.schema import KINDS, NEEDED, SCHEMA, Json, Property
 
 log = structlog.get_logger(__name__)
 LEASE = dt.timedelta(seconds=90)  # a read and a write
+COLUMNS = "board:properties"  # the cause of an alert
 COMMA = ","
 UNSPEAKABLE = "No row can choose the channel “{}”: Notion allows no comma there. Rename the channel."
 
@@ -83,7 +84,17 @@ def check(board: NotionBoard, only: Channel | None = None) -> list[Finding]:
     findings = [*_findings(board.property_ids, found, [name for name in names if COMMA not in name])]
     findings += [Finding(UNSPEAKABLE.format(name)) for name in names if COMMA in name]
     _learn(board, found)
+    if all(each.allows(found.get(each.name, {}).get("type", "")) for each in NEEDED):
+        heed_columns("")
     return findings
+
+
+def heed_columns(lacks: str) -> None:
+    """Operators hear of columns that are not there, and that they are there again."""
+    if lacks:
+        alerts.raise_alarm(lacks, cause=COLUMNS)
+    else:
+        alerts.resume(COLUMNS, "Resumed: the board has all its properties again")
 
 
 def repair(board: NotionBoard) -> list[Finding]:

@@ -25,6 +25,7 @@ from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, STEP, Stage
 
 State = Take.State
 PICK = "pick"  # a decision that moves nothing
+MOST_DEPTH = 20  # of lists in lists; a plan has three
 MOST_TEXT = 100_000  # characters of a step that is rewritten
 MOST_REASON = 2000
 
@@ -123,14 +124,23 @@ def _parsed(text: str) -> dict[str, object]:
     if len(text) > MOST_TEXT:
         raise DecisionError(f"At most {MOST_TEXT} characters")
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("YAML aliases are not for plans")
+        _require_plain(text)
         output = storable(json.loads(json.dumps(yaml.safe_load(text))))
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as fault:
         raise DecisionError(f"It can't be read: {' '.join(str(fault).split())[:200]}") from fault
     if not isinstance(output, dict):
         raise DecisionError("It must keep the names that it has, each with its content")
     return output
+
+
+def _require_plain(text: str) -> None:
+    """No bomb: aliases multiply, and of nested lists a hundred thousand characters take the parser minutes. Errors:
+    ValueError, yaml.YAMLError."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > MOST_DEPTH:
+            raise ValueError("YAML aliases are not for plans" if depth <= MOST_DEPTH else "it is nested too deeply")
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """Where the board and the tasks disagree, found by reading the whole board, and settled as a person chooses."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -8,7 +9,7 @@ from django.utils import timezone
 
 from production import decisions, handling, intake, lifecycle, notion, wishes
 from production.broker import ring
-from production.errors import DecisionError, IllegalMoveError, Kind, NotHereError, Trouble
+from production.errors import DecisionError, IllegalMoveError, Kind, NotHereError, StaleError, Trouble, as_trouble
 from production.models import NotionBoard, NotionDrift, NotionEvent, Task
 from production.notion import Page
 from production.stages import AT_REST, Status
@@ -153,13 +154,20 @@ def settle(drift_id: int) -> None:
     if not chosen.update(settled=True):
         return
     drift = NotionDrift.objects.select_related("board", "task__channel").get(pk=drift_id)
-    mine = NotionDrift.objects.filter(pk=drift_id)
     try:
-        mine.update(outcome=DEEDS[drift.kind, drift.side](drift)[:500])
-    except (DecisionError, IllegalMoveError) as refusal:
-        mine.update(settled=False, side="", outcome=str(refusal)[:500])
+        with as_trouble("drift_settle_broke", drift=drift_id):
+            settled = _settled(drift)
     except Trouble as trouble:
-        mine.update(settled=False, side="", outcome=f"{trouble.message}; choose again"[:500])
+        settled = {"settled": False, "side": "", "outcome": f"{trouble.message}; choose again"[:500]}
+    NotionDrift.objects.filter(pk=drift_id).update(**settled)
+
+
+def _settled(drift: NotionDrift) -> dict[str, Any]:
+    """What became of it. Errors: Trouble."""
+    try:
+        return {"outcome": DEEDS[drift.kind, drift.side](drift)[:500]}
+    except (DecisionError, IllegalMoveError, StaleError) as refusal:
+        return {"settled": False, "side": "", "outcome": str(refusal)[:500]}
 
 
 def _push(drift: NotionDrift) -> str:

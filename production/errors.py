@@ -83,3 +83,16 @@ def apart(event: str, **about: object) -> Iterator[None]:
         raise
     except Exception:
         log.exception(event, **about)
+
+
+@contextmanager
+def as_trouble(event: str, **about: object) -> Iterator[None]:
+    """What nobody has foreseen, as Trouble: unnoted it would be tried again with every lease, and nobody be told. A
+    database that is away stays what it is."""
+    try:
+        yield
+    except (Trouble, OperationalError):
+        raise
+    except Exception as error:
+        log.exception(event, **about)
+        raise Trouble(Kind.PERMANENT, f"{type(error).__name__}: {error}"[:500]) from error

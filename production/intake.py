@@ -14,11 +14,11 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import alerts, decisions, lifecycle, notion, takes, wishes
+from production import board, decisions, lifecycle, notion, takes, wishes
 from production.broker import ring
 from production.budget import OverBudgetError
 from production.errors import Kind, NotHereError, StaleError, Trouble
-from production.models import NotionBoard, NotionEvent, Task
+from production.models import Alert, NotionBoard, NotionEvent, Task
 from production.notion import Page
 from production.outside import pause_after
 from production.reception import JOB
@@ -34,7 +34,6 @@ LATE = dt.timedelta(minutes=7)  # an event comes 5 min after its change at the l
 TRIES = 10
 LOOKS = 3  # at one row that is written at the same time
 NEEDED = ("Title", "Topic", "Channel", "Status")
-CAUSE = "board:properties"
 TRASHED = "the row is in Notion's trash"
 State = NotionEvent.State
 Waiting = dict[str, list[NotionEvent]]
@@ -91,8 +90,8 @@ def _process_together(waiting: Waiting) -> None:
     write to is only believed where nothing has changed."""
     since = min(event.received for about in waiting.values() for event in about) - LATE
     try:
-        for board in NotionBoard.objects.connected():
-            _read_together(board, since, waiting)
+        for ours in NotionBoard.objects.connected():
+            _read_together(ours, since, waiting)
     except NotHereError as gone:
         log.warning("intake_board_not_here", reason=gone.message)
     except Trouble as trouble:
@@ -101,8 +100,8 @@ def _process_together(waiting: Waiting) -> None:
         waiting.clear()
 
 
-def _read_together(board: NotionBoard, since: dt.datetime, waiting: Waiting) -> None:
-    for number, batch in enumerate(notion.changed(board.data_source_id, since), 1):
+def _read_together(ours: NotionBoard, since: dt.datetime, waiting: Waiting) -> None:
+    for number, batch in enumerate(notion.changed(ours.data_source_id, since), 1):
         pages = [page for page in batch.pages if page.id in waiting]
         tasks = newest(page.id for page in pages)
         for page in pages:
@@ -198,8 +197,7 @@ def understand(page: Page, version: int) -> tuple[State, str]:
 
     Errors: StaleError, Trouble.
     """
-    if lacks := _complaint(page):
-        alerts.raise_alarm(lacks, cause=CAUSE)
+    lacks = _heed_columns(page)
     if page.in_trash:
         return State.IGNORED, TRASHED
     task = newest([page.id]).get(page.id)
@@ -226,10 +224,14 @@ def asks_for_something(page: Page) -> bool:
     return wishes.differs(task, page) if task else page.status == Status.QUEUED.label
 
 
-def _complaint(page: Page) -> str:
+def _heed_columns(page: Page) -> str:
     """What a row of our board lacks. Some other page that is shared with the integration owes us nothing."""
-    ours = page.lacks and NotionBoard.objects.connected().filter(data_source_id=page.data_source_id).exists()
-    return lacking(page) if ours else ""
+    lacks = lacking(page)
+    news = lacks or Alert.objects.open().filter(cause=board.COLUMNS).exists()
+    if not (news and NotionBoard.objects.connected().filter(data_source_id=page.data_source_id).exists()):
+        return ""
+    board.heed_columns(lacks)
+    return lacks
 
 
 def who_edited(page: Page) -> str:

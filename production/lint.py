@@ -29,13 +29,13 @@ CLAUSE = re.compile(r"[;,.:]\s+")
 
 @dataclass(frozen=True)
 class Finding:
-    """`where` names the piece; `message` one sentence. `film` is the id of another task that it speaks of, whose title
-    not everybody may read."""
+    """`where` names the piece; `message` one sentence; `like` the task that it is like, 0 for none. A task of another
+    channel is named in no sentence: not everybody may know of it."""
 
     where: str
     message: str
     stops: bool = False
-    film: int | None = None
+    like: int = 0
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

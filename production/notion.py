@@ -13,23 +13,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from django.conf import settings
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from notion_client import Client
 from notion_client.errors import APIResponseError, HTTPResponseError, RequestTimeoutError
 
-from production import budget
+from production import budget, letters, values
 from production.budget import Use
 from production.errors import Kind, NotHereError, Trouble
 from production.models import NotionBoard
 from production.outside import storable
+from production.schema import NEEDED
+from production.values import as_object
 
-CHUNK = 2000  # characters a rich text element takes [Notion request limits]
-MOST_CHUNKS = 100  # elements an array takes
 SECONDS = 10  # for each of connecting, sending, waiting, reading: 40 s at most; leases on them are longer
 AGAIN = {409, 429, 500, 502, 503, 504, 529}
 TOO_MUCH = {429, 529}  # 529 service_overload is like 429
@@ -44,14 +43,14 @@ class WrittenError(Trouble):
         self.ref = ref
 
 
-READ = ("Title", "Channel", "Topic", "Story Direction", "Status", "Priority", "Privacy", "Publish At")
-REPAIR = "renamed or deleted? Mend the board with manage.py notion_board repair"
+REPAIR = "renamed, deleted or of another kind? Mend the board with manage.py notion_board repair"
+BROKEN = ("is not a property that exists", "is expected to be")  # a write to a column that is no more what it was
 
 
 @dataclass(frozen=True)
 class Page:
-    """A row of the board as a person left it, each text bounded. `in_trash`: it is deleted; `lacks`: names of READ that
-    its board does not have; `edited`: cut to the minute."""
+    """A row of the board as a person left it, each text bounded. `in_trash`: it is deleted; `lacks`: columns that we
+    need and its board does not have, or has of another kind; `edited`: cut to the minute."""
 
     id: str
     title: str
@@ -110,7 +109,10 @@ def asking(what: str, use: Use = Use.READ, *, seconds: float = SECONDS) -> Itera
 @contextmanager
 def _client(use: Use, seconds: float) -> Iterator[Client]:
     """In place of the package's own `with`, which makes two connection pools a call: 34 ms, most of it certificates."""
-    hooks: dict[str, list[Any]] = {"request": [lambda request: budget.spend(use)]}
+    hooks: dict[str, list[Any]] = {
+        "request": [lambda request: budget.spend(use), letters.note],
+        "response": [letters.answered],
+    }
     with httpx.Client(verify=_authorities(), event_hooks=hooks) as http:
         yield Client(
             client=http,
@@ -130,7 +132,7 @@ def _authorities() -> ssl.SSLContext:
 def fetch(page_id: str) -> Page:
     """Errors: NotHereError (deleted or not shared with us), Trouble."""
     with asking(f"Notion page {page_id}") as notion:
-        return _page(cast("dict[str, Any]", notion.pages.retrieve(page_id=page_id)))
+        return _page(notion.pages.retrieve(page_id=page_id))
 
 
 def changed(data_source_id: str, since: dt.datetime | None = None) -> Iterator[Batch]:
@@ -161,7 +163,7 @@ def _name_of(user_id: str) -> str:
     """Errors: Trouble that passes."""
     try:
         with asking(f"Notion user {user_id}") as notion:
-            user = cast("dict[str, Any]", notion.users.retrieve(user_id=user_id))
+            user = as_object(notion.users.retrieve(user_id=user_id))
     except Trouble as trouble:
         if trouble.kind == Kind.TRANSIENT:
             raise
@@ -184,7 +186,7 @@ def create(data_source_id: str, *, title: str, topic: str, channel: str, status:
     parent, began = {"type": "data_source_id", "data_source_id": data_source_id}, timezone.now()
     try:
         with asking(f"Notion board {data_source_id}") as notion:
-            return str(cast("dict[str, Any]", notion.pages.create(parent=parent, properties=properties))["id"])
+            return _id(notion.pages.create(parent=parent, properties=properties))
     except WrittenError as written:
         return written.ref
     except budget.OverBudgetError:
@@ -206,9 +208,9 @@ def find(data_source_id: str, title: str, channel: str, *, since: dt.datetime) -
     criterion = {"and": [named, {"property": "Channel", "select": {"equals": channel}}, added]}
     sorts = [{"timestamp": "created_time", "direction": "ascending"}]
     with asking(f"Notion board {data_source_id}") as notion:
-        found = cast("dict[str, Any]", notion.data_sources.query(data_source_id, filter=criterion, sorts=sorts))
-        us = cast("dict[str, Any]", notion.users.me())["id"] if found["results"] else ""
-    return [str(page["id"]) for page in found["results"] if (page.get("created_by") or {}).get("id") == us]
+        found = as_object(notion.data_sources.query(data_source_id, filter=criterion, sorts=sorts)).get("results") or []
+        us = _id(notion.users.me()) if found else ""
+    return [str(page["id"]) for page in found if (page.get("created_by") or {}).get("id") == us]
 
 
 def fill(page_id: str, words: dict[str, str]) -> None:
@@ -223,7 +225,7 @@ def _filled(words: dict[str, str]) -> dict[str, Any]:
 
 def _value(name: str, value: str) -> dict[str, Any]:
     if name in ("Title", "Topic"):
-        return {"title" if name == "Title" else "rich_text": _chunks(value)}
+        return {"title" if name == "Title" else "rich_text": values.chunks(value)}
     if name == "Publish At":
         return {"date": {"start": value} if value else None}
     if name == "Status":
@@ -233,7 +235,7 @@ def _value(name: str, value: str) -> dict[str, Any]:
 
 def _trouble(what: str, error: HTTPResponseError) -> Trouble:
     """404 also means "not shared with the integration". What says "too much" closes the budget for everybody."""
-    remedy = f": {REPAIR}" if "is not a property that exists" in str(error) else ""
+    remedy = f": {REPAIR}" if any(words in str(error) for words in BROKEN) else ""
     message, details = f"{what}: {str(error)[:300]} ({error.status}){remedy}", _details(error)
     if error.status == 404 or (error.status == 400 and "archived" in str(error)):
         return NotHereError(f"{what} is not there: deleted, or not shared with the integration")
@@ -263,23 +265,32 @@ def _pause(said: str) -> float | None:
     return float(said) if re.fullmatch("[0-9]{1,5}", said) else None
 
 
-def _page(page: dict[str, Any]) -> Page:
-    properties = page.get("properties", {})
+def _id(found: Any) -> str:
+    """Errors: ValueError for what is no object of Notion's."""
+    known = as_object(found).get("id")
+    if not isinstance(known, str):
+        raise ValueError("an object without an id")
+    return known
+
+
+def _page(page: Any) -> Page:
+    """Errors: ValueError for what is no page."""
+    page_id, properties = _id(page), as_object(page.get("properties"))
     return Page(
-        id=str(page["id"]),
-        title=_text(properties.get("Title"), 200),
-        channel=_choice(properties.get("Channel")),
-        topic=_text(properties.get("Topic"), 2000),
-        story_direction=_text(properties.get("Story Direction"), 10_000),
-        status=_choice(properties.get("Status")),
-        priority=_choice(properties.get("Priority")),
-        privacy=_choice(properties.get("Privacy")),
-        edited_by=str((page.get("last_edited_by") or {}).get("id", "")),
+        id=page_id,
+        title=values.text(properties.get("Title"), 200),
+        channel=values.choice(properties.get("Channel")),
+        topic=values.text(properties.get("Topic"), 2000),
+        story_direction=values.text(properties.get("Story Direction"), 10_000),
+        status=values.choice(properties.get("Status")),
+        priority=values.choice(properties.get("Priority")),
+        privacy=values.choice(properties.get("Privacy")),
+        edited_by=str(as_object(page.get("last_edited_by")).get("id", "")),
         in_trash=bool(page.get("in_trash") or page.get("archived")),
-        publish_at=_moment(properties.get("Publish At")),
-        edited=_time(page.get("last_edited_time")),
-        data_source_id=str((page.get("parent") or {}).get("data_source_id", "")),
-        lacks=tuple(name for name in READ if name not in properties),
+        publish_at=values.moment(properties.get("Publish At")),
+        edited=values.time(page.get("last_edited_time")),
+        data_source_id=str(as_object(page.get("parent")).get("data_source_id", "")),
+        lacks=tuple(each.name for each in NEEDED if not each.allows(values.kind(properties.get(each.name)))),
     )
 
 
@@ -292,48 +303,16 @@ def _query(since: dt.datetime | None, following: str) -> dict[str, Any]:
 
 
 def _batch(said: Any) -> Batch:
-    rows = said.get("results") or []
+    """Errors: ValueError for what is no answer to a query."""
+    if not isinstance(as_object(said).get("results"), list):
+        raise ValueError("an answer without rows")
     following = said.get("next_cursor") if said.get("has_more") else None
-    status = said.get("request_status") or {}
+    status, rows = as_object(said.get("request_status")), map(as_object, said["results"])
     return Batch(
         pages=[_page(row) for row in rows if row.get("object") == "page" and row.get("id")],
         following=str(following or ""),
         complete=status.get("type") != "incomplete",
     )
-
-
-def _time(value: Any) -> dt.datetime | None:
-    """A moment as Notion writes it; a day is its first moment in TIME_ZONE."""
-    try:
-        at = parse_datetime(value)
-        day = None if at else parse_date(value)
-    except (TypeError, ValueError):
-        return None
-    at = dt.datetime.combine(day, dt.time()) if day else at
-    return timezone.make_aware(at) if at and timezone.is_naive(at) else at
-
-
-def _moment(value: Any) -> dt.datetime | None:
-    """The start of a date property."""
-    date = value.get("date") if isinstance(value, dict) else None
-    return _time(date.get("start")) if isinstance(date, dict) else None
-
-
-def _text(value: Any, most: int) -> str:
-    """The plain text of a title or rich_text property."""
-    if not isinstance(value, dict):
-        return ""
-    parts = value.get(value.get("type", ""), [])
-    text = "".join(str(part.get("plain_text", "")) for part in parts) if isinstance(parts, list) else ""
-    return str(storable(text)).strip()[:most]
-
-
-def _choice(value: Any) -> str:
-    """The name of a select or status property."""
-    if not isinstance(value, dict):
-        return ""
-    chosen = value.get(value.get("type", ""))
-    return str(chosen.get("name", ""))[:100] if isinstance(chosen, dict) else ""
 
 
 def _properties(row: Row) -> dict[str, Any]:
@@ -346,23 +325,14 @@ def _status_kind() -> str:
     return NotionBoard.objects.order_by("pk").values_list("status_kind", flat=True).first() or "select"
 
 
-def _chunks(text: str) -> list[dict[str, Any]]:
-    text = text[-CHUNK * MOST_CHUNKS :]
-    return [{"text": {"content": text[at : at + CHUNK]}} for at in range(0, len(text), CHUNK)]
-
-
-def _rich_text(text: str) -> dict[str, Any]:
-    return {"rich_text": _chunks(text)}
-
-
 # Each field of a `Row`: its property, and how its value is written.
 COLUMNS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     "status": ("Status", lambda label: {_status_kind(): {"name": label}}),
-    "error_log": ("Error Log", _rich_text),
-    "url": ("YouTube URL", lambda url: {"url": url[:CHUNK] or None}),
+    "error_log": ("Error Log", values.rich_text),
+    "url": ("YouTube URL", lambda url: {"url": url[: values.CHUNK] or None}),
     "cost": ("Cost", lambda usd: {"number": float(usd)}),
-    "progress": ("Progress", _rich_text),
-    "retry": ("Retry", _rich_text),
+    "progress": ("Progress", values.rich_text),
+    "retry": ("Retry", values.rich_text),
     "priority": ("Priority", lambda label: {"select": {"name": label}}),
-    "files": ("Assets", lambda files: {"files": files[:MOST_CHUNKS]}),
+    "files": ("Assets", lambda files: {"files": files[: values.MOST_CHUNKS]}),
 }

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from production import alerts, budget, notion
 from production.budget import OverBudgetError, Use
-from production.errors import LASTING, NotHereError, Trouble
+from production.errors import LASTING, NotHereError, Trouble, as_trouble
 from production.models import LedgerEntry, Priority, Sharing, StatusChange, Take, Task
 from production.outside import pause_after
 from production.progress import progress_of
@@ -61,7 +61,8 @@ def tell(task_id: int, *, first: Callable[[Task], None] | None = None) -> None:
         _show(task)
         return
     try:
-        row = _write(task, first)
+        with as_trouble("outbox_write_broke", task=task.pk, channel=task.channel.slug):
+            row = _write(task, first)
     except NotHereError as gone:
         log.warning("outbox_write_dropped", task=task.pk, channel=task.channel.slug, reason=gone.message)
         _told(task)

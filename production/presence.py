@@ -26,11 +26,11 @@ GONE = dt.timedelta(seconds=25)  # without a beat: three of them missed
 
 
 def polled(tasks: QuerySet[Task], me: int) -> "QuerySet[PolledTask]":
-    """Adds `pieces` (changes with any take), `others` (who else has the page open) and `mine` (when the person of that
-    id was last here)."""
+    """Adds `pieces` (changes with any take, also with one that is rewritten), `others` (who else has the page open) and
+    `mine` (when the person of that id was last here)."""
     text = TextField()
     piece = Concat(
-        *(Cast("pk", text), Value(" "), "state", Value(" "), Cast("selected", text), Value(" "), "progress"),
+        *(Cast("pk", text), Value(" "), "state", Value(" "), Cast("selected", text), Value(" "), "sha256", "progress"),
         output_field=text,
     )
     takes = Take.objects.filter(task=OuterRef("pk")).order_by().values("task")

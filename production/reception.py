@@ -65,6 +65,14 @@ def confirm(board: NotionBoard, *, by: str) -> None:
     log.info("notion_webhook_activated", by=by)
 
 
+def forget(board: NotionBoard, *, by: str) -> None:
+    """The webhook is lost or was made anew: the next handshake is heard, and until it is confirmed no event."""
+    board.active_token, board.activated, board.activated_by = None, None, ""
+    board.save(update_fields=["active_token", "activated", "activated_by"])
+    _secrets.cache_clear()
+    log.warning("notion_webhook_forgotten", by=by)
+
+
 def _is_signed(body: bytes, signature: str) -> bool:
     secret = _secrets(_period()).signing
     return secret is not None and is_signed(body, signature, secret)

@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from production import alerts, intake, notion, reception, wishes
+from production import board as boards
+from production import intake, notion, reception, silence, wishes
 from production.broker import ring
 from production.errors import Trouble
 from production.models import NotionBoard, NotionEvent, Task
@@ -22,7 +23,6 @@ from production.stages import Status
 
 log = structlog.get_logger(__name__)
 JOB = "production.jobs.poll"
-KIND = "poll"  # the type of its events
 LEASE = dt.timedelta(seconds=60)  # for one query and what it tells
 OVERLAP = dt.timedelta(minutes=1)
 CLOCKS = dt.timedelta(minutes=2)  # Notion's clock and ours differ by less
@@ -71,7 +71,8 @@ def _look(board: NotionBoard, now: dt.datetime) -> tuple[str, bool]:
         if not batch.complete:
             return _go_on_without(board, began, told)
     _go_on_from(board, max(board.polled_to or now - CLOCKS, now - CLOCKS))
-    _heed_properties(lacks)
+    boards.heed_columns(lacks)
+    silence.heed(board)
     return lacks or told, True
 
 
@@ -97,25 +98,21 @@ def _go_on_from(board: NotionBoard, at: dt.datetime | None) -> None:
 def _store_missed(pages: list[Page]) -> int:
     """Events for rows that differ from what we know, unless one waits already."""
     tasks = intake.newest(page.id for page in pages)
-    found = [page.id for page in pages if _is_missed(page, tasks)]
+    found = {page.id: page for page in pages if _is_missed(page, tasks)}
     pending = NotionEvent.objects.filter(page_id__in=found, state=NotionEvent.State.PENDING)
     missed = set(found) - set(pending.values_list("page_id", flat=True))
     if missed:
-        NotionEvent.objects.bulk_create(
-            NotionEvent(event_id=f"{KIND}:{uuid.uuid4()}", type=KIND, page_id=page_id) for page_id in missed
-        )
+        NotionEvent.objects.bulk_create(_event(found[page_id]) for page_id in missed)
         ring(reception.JOB)
         log.info("reconcile_rows_found", rows=len(missed))
     return len(missed)
 
 
+def _event(page: Page) -> NotionEvent:
+    kind = silence.QUEUED if page.status == Status.QUEUED.label else silence.OTHER
+    return NotionEvent(event_id=f"poll:{uuid.uuid4()}", type=kind, page_id=page.id)
+
+
 def _is_missed(page: Page, tasks: dict[str, Task]) -> bool:
     task = tasks.get(page.id)
     return wishes.differs(task, page) if task else page.status == Status.QUEUED.label
-
-
-def _heed_properties(lacks: str) -> None:
-    if lacks:
-        alerts.raise_alarm(lacks, cause=intake.CAUSE)
-    else:
-        alerts.resume(intake.CAUSE, "Resumed: the board has all its properties again")

@@ -200,8 +200,7 @@ def _back_to(task: Task, here: Stage) -> list[Stage]:
 def _ahead(stage: Stage, *, is_later: bool, at_plan: bool) -> set[str]:
     """Kinds of the stage that nobody misses yet: all while its end is to come, and images that a yes to the plan
     draws."""
-    pieces = [piece for piece in PIECES if piece.stage == stage.name]
-    return {piece.kind for piece in pieces if is_later or (at_plan and piece.per == "asset")}
+    return {piece.kind for piece in stage.pieces if is_later or (at_plan and piece.per == "asset")}
 
 
 def _tabs(task: Task, here: Stage, open_stage: Stage) -> Iterator[Tab]:

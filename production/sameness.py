@@ -18,7 +18,7 @@ MOST_TEXT = 20_000  # characters of a plan that are compared: the task's row is 
 
 SIMILAR = """
 WITH recent AS (
-    SELECT task.id, task.title
+    SELECT task.id, task.title, task.channel_id = %(channel)s AS own
     FROM production_task AS task JOIN channels_channel AS channel ON channel.id = task.channel_id
     WHERE channel.family = %(family)s AND task.id <> %(task)s AND task.story <> ''
     ORDER BY task.created DESC LIMIT %(recent)s
@@ -30,13 +30,13 @@ WITH recent AS (
          FROM production_asset AS asset WHERE asset.task_id = recent.id) AS prompts
     FROM recent
 ), likeness AS (
-    SELECT id,
+    SELECT id, title, own,
         similarity(title, %(title)s) AS "title's",
         similarity(left(coalesce(narration, ''), %(most)s), %(narration)s) AS "narration's",
         similarity(left(coalesce(prompts, ''), %(most)s), %(prompts)s) AS "prompts'"
     FROM words
 )
-SELECT id, "title's", "narration's", "prompts'" FROM likeness
+SELECT id, title, own, "title's", "narration's", "prompts'" FROM likeness
 WHERE greatest("title's", "narration's", "prompts'") >= %(limit)s
 ORDER BY greatest("title's", "narration's", "prompts'") DESC, id LIMIT %(closest)s
 """
@@ -50,6 +50,7 @@ def look(task: Task) -> Iterator[Finding]:
         return
     values: dict[str, str | int | float] = {
         "family": task.channel.family,
+        "channel": task.channel_id,
         "task": task.pk,
         "recent": RECENT,
         "closest": CLOSEST,
@@ -62,11 +63,12 @@ def look(task: Task) -> Iterator[Finding]:
     with connection.cursor() as cursor:
         cursor.execute(SIMILAR, values)
         found = cursor.fetchall()
-    for film, *likeness in found:
+    for like, title, own, *likeness in found:
         told = [
             f"{name} {share:.0%}"
             for name, share in zip(("title", "narration", "image prompts"), likeness, strict=True)
             if share >= limit
         ]
-        message = f"is like another video: {', '.join(told)} the same"
-        yield Finding("plan", message, stops=not providers.lane_is_simulated("planning"), film=film)
+        whose = f"“{title}”" if own else "a video of a sister channel"
+        message = f"is like {whose}: {', '.join(told)} the same"
+        yield Finding("plan", message, stops=not providers.lane_is_simulated("planning"), like=like)

@@ -33,6 +33,10 @@ class Property:
     says: str
     options: tuple[tuple[str, str], ...] = ()
 
+    def allows(self, kind: str) -> bool:
+        """Whether it can be read and written where it is of this kind."""
+        return kind == self.kind or (self.name == "Status" and kind == "status")
+
     def config(self, channels: Iterable[str]) -> Json:
         """As the API takes it."""
         if self.kind == "select":
@@ -74,3 +78,4 @@ SCHEMA = (
     Property("Assets",          "files",            "system",  "Film, composites and images, where the channel stores them here or in R2/S3"),
 )
 # fmt: on
+NEEDED = [each for each in SCHEMA if each.name not in ("Updated", "Assets")]  # read or written for every channel

@@ -16,9 +16,9 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from channels_app.models import Storage
-from production import alerts, budget, notion, shelves, workspace
+from production import alerts, budget, notion, shelves, values, workspace
 from production.budget import OverBudgetError, Use
-from production.errors import NotHereError, Trouble
+from production.errors import NotHereError, Trouble, as_trouble
 from production.models import NotionBoard, SharedFile, Sharing, Take, Task
 from production.outside import pause_after
 from production.stages import Status
@@ -33,6 +33,7 @@ LIMIT_LIFE = dt.timedelta(days=1)  # a plan may change
 BEFORE_END = dt.timedelta(days=1)  # addresses are renewed so long before
 RENEWED_FOR = dt.timedelta(days=90)  # after publishing
 UNHEARD_TRIES = 7  # an hour of them: 1 + 2 + 4 + 8 + 16 + 32 min
+MOST_LET_GO = 200  # objects deleted with one pass; a video has half as many
 MOST = 5  # tasks begun with one round of the sweep
 
 
@@ -51,13 +52,14 @@ def share(task_id: int) -> None:
         return
     sharing = Sharing.objects.select_related("task__channel").get(pk=task_id)
     try:
-        again = _bring_up_to_date(sharing)
+        with as_trouble("sharing_broke", task=task_id):
+            again = _bring_up_to_date(sharing)
     except NotHereError as gone:
         log.warning("sharing_row_gone", task=task_id, reason=gone.message)
         _done(sharing, None)
     except OverBudgetError as over:
         _done(sharing, timezone.now() + dt.timedelta(seconds=over.retry_after or 0))
-    except (Trouble, OSError) as trouble:
+    except Trouble as trouble:
         _note_trouble(sharing, trouble)
     else:
         _done(sharing, again)
@@ -76,10 +78,10 @@ def _done(sharing: Sharing, again: dt.datetime | None) -> None:
         _end_alarm(sharing.task)
 
 
-def _note_trouble(sharing: Sharing, trouble: Trouble | OSError) -> None:
-    words = str(trouble)[:300]
+def _note_trouble(sharing: Sharing, trouble: Trouble) -> None:
+    words = trouble.message[:300]
     log.warning("sharing_failed", task=sharing.pk, channel=sharing.task.channel.slug, reason=words)
-    pause = pause_after(sharing.tries + 1, said=getattr(trouble, "retry_after", None))
+    pause = pause_after(sharing.tries + 1, said=trouble.retry_after)
     Sharing.objects.filter(pk=sharing.pk).update(
         due_at=timezone.now() + pause, lease_until=None, tries=F("tries") + 1, trouble=words
     )
@@ -102,25 +104,29 @@ def _cause(task: Task) -> str:
 
 
 def _bring_up_to_date(sharing: Sharing) -> dt.datetime | None:
-    """When to look again; None: when something is new. Errors: OverBudgetError, NotHereError, Trouble, OSError."""
+    """When to look again; None: when something is new. Errors: OverBudgetError, NotHereError, Trouble; OSError."""
     task, until = sharing.task, time.monotonic() + SLICE
     if not task.channel.storage:
         return None
     wanted = _wanted(task)
     shelf = _Notion(sharing) if task.channel.storage == Storage.NOTION else _Bucket(sharing)
+    if shelf.has_ended():
+        shelf.let_go(SharedFile.objects.filter(take__task=task))
+        return None
     complete = True
     for take in wanted:
         complete = complete and time.monotonic() < until
         if complete:
             shelf.bring(take)
     _show(task, [take for take in wanted if _file(take, shelf.place).sent], shelf)
+    shelf.let_go(_unwanted(task, wanted))
     return shelf.look_again() if complete else timezone.now()
 
 
 def _wanted(task: Task) -> list[Take]:
     """Selected takes, in the row's order; an array of Notion's has a hundred places."""
     takes = task.takes.filter(selected=True, kind__in=KINDS)
-    return sorted(takes, key=lambda take: (KINDS.index(take.kind), take.position))[: notion.MOST_CHUNKS]
+    return sorted(takes, key=lambda take: (KINDS.index(take.kind), take.position))[: values.MOST_CHUNKS]
 
 
 def _file(take: Take, place: str) -> SharedFile:
@@ -150,6 +156,12 @@ def _show(task: Task, takes: Sequence[Take], shelf: "_Notion | _Bucket") -> None
     now = timezone.now()
     gone.update(attached=None)
     shelf.was_shown(ours.filter(pk__in=[take.pk for take in takes]), now)
+
+
+def _unwanted(task: Task, wanted: Sequence[Take]) -> QuerySet[SharedFile]:
+    """What the row shows no more, or never did, and is not to."""
+    ours = SharedFile.objects.filter(take__task=task, attached=None)
+    return ours.exclude(pk__in=[take.pk for take in wanted])
 
 
 def _name(take: Take) -> str:
@@ -197,6 +209,12 @@ class _Notion:
 
     def look_again(self) -> dt.datetime | None:
         return None
+
+    def has_ended(self) -> bool:
+        return False
+
+    def let_go(self, files: QuerySet[SharedFile]) -> None:
+        """What nobody shows, Notion forgets by itself."""
 
     def _beat(self) -> None:
         Sharing.objects.filter(pk=self._sharing.pk).update(lease_until=timezone.now() + LEASE)
@@ -253,10 +271,31 @@ class _Bucket:
         files.update(until=now + settings.S3_LINK)
 
     def look_again(self) -> dt.datetime | None:
-        """Before the first address ends, for as long as anybody may look."""
+        """Before the first address ends, for as long as anybody may look; then when the last one has ended."""
+        ends = self._ends()
+        if not ends or self._is_over():
+            return ends[-1] if ends else None
+        return ends[0] - BEFORE_END
+
+    def has_ended(self) -> bool:
+        """Nobody can open what lies there any more."""
+        ends = self._ends()
+        return bool(ends) and self._is_over() and ends[-1] <= timezone.now()
+
+    def let_go(self, files: QuerySet[SharedFile]) -> None:
+        """Delete the objects. What the bucket refuses stays there, and keeps nothing else from its row."""
+        for file in files.filter(place=self.place).exclude(ref="").select_related("take")[:MOST_LET_GO]:
+            try:
+                self._bucket.delete(file.ref)
+                file.delete()
+            except Trouble as trouble:
+                log.warning("sharing_object_stays", key=file.ref, reason=trouble.message)
+
+    def _is_over(self) -> bool:
         task = self._sharing.task
-        if task.status == Status.PUBLISHED and task.status_since < timezone.now() - RENEWED_FOR:
-            return None
-        files = SharedFile.objects.filter(take__task=task, take__selected=True, until__isnull=False)
-        first = files.order_by("until").values_list("until", flat=True).first()
-        return first - BEFORE_END if first else None
+        return task.status == Status.PUBLISHED and task.status_since < timezone.now() - RENEWED_FOR
+
+    def _ends(self) -> list[dt.datetime]:
+        """When the addresses end that the row shows, the first one first."""
+        files = SharedFile.objects.filter(take__task=self._sharing.task, take__selected=True, until__isnull=False)
+        return list(filter(None, files.order_by("until").values_list("until", flat=True)))

@@ -127,6 +127,11 @@ class Bucket:
             if not (self._storage.exists(key) and self._storage.size(key) == path.stat().st_size):
                 self._storage.save(key, File(file))
 
+    def delete(self, key: str) -> None:
+        """One that is not there is no error. Errors: Trouble."""
+        with _spoken(key):
+            self._storage.delete(key)
+
     def address(self, key: str) -> str:
         """Signed, for S3_LINK. Errors: Trouble."""
         with _spoken(key):

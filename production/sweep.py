@@ -22,6 +22,7 @@ from production import (
     explain,
     flow,
     intake,
+    letters,
     outbox,
     reception,
     reconcile,
@@ -172,6 +173,7 @@ def _tidy() -> None:
     Heartbeat.objects.forgotten().delete()
     Presence.objects.filter(seen__lt=timezone.now() - dt.timedelta(days=1)).delete()
     forget_stale(STALE_JOB)
+    letters.forget()
 
 
 def _with_waiting_tasks() -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 from django.urls import reverse
 
 from channels_app import access
-from production.models import Decision, LedgerEntry, NotionEvent, StatusChange, Take, Task
+from production.models import Decision, LedgerEntry, NotionEvent, NotionWrite, StatusChange, Take, Task
 from production.outside import person
 from production.stages import ERRORS, REVIEWS, Verb
 
@@ -53,7 +53,8 @@ class Event:
 
 def read(task: Task, show: str = "", user: Any = None) -> list[Event]:
     """Of one kind, or of all; what `user` may see (None: the system, which sees all)."""
-    sources = chain(_moves(task), _takes(task), _money(task), _notion(task), _alerts(task, user))
+    own = (_moves(task), _takes(task), _money(task), _notion(task), _written(task), _alerts(task, user))
+    sources = chain(*own)
     found = sorted((event for event in sources if not show or show in event.kinds), key=lambda event: event.at)
     return [_bundled(list(run)) for _, run in groupby(found, key=_bundle)][::-1]
 
@@ -176,7 +177,7 @@ def _notion(task: Task) -> Iterator[Event]:
         yield Event(
             event.received,
             "error" if failed else "idle",
-            "call_made" if ours else "call_received",
+            "done_all" if ours else "call_received",
             "Notion has what we wrote" if ours else f"Notion said {event.type}",
             ("notion", "errors") if failed else ("notion",),
             words=event.outcome,
@@ -185,6 +186,20 @@ def _notion(task: Task) -> Iterator[Event]:
     if task.tell_at:
         tried = f", tried {task.tell_tries} times" if task.tell_tries else ""
         yield Event(task.tell_at, "waiting", "schedule", f"Notion is told the present state{tried}", ("notion",))
+
+
+def _written(task: Task) -> Iterator[Event]:
+    for letter in NotionWrite.objects.filter(page_id=task.page_id)[:MOST]:
+        kinds = ("notion", "errors") if letter.is_refused else ("notion",)
+        yield Event(
+            letter.at,
+            "error" if letter.is_refused else "waiting" if letter.status is None else "done",
+            "call_made",
+            "Written to Notion",
+            kinds,
+            words=f"{letter.said}\n{letter.outcome}",
+            bundle="" if letter.is_refused else "written to Notion",
+        )
 
 
 def _alerts(task: Task, user: Any) -> Iterator[Event]:

@@ -58,7 +58,14 @@ def is_moved(task: Task, page: Page) -> bool:
 
 def differs(task: Task, page: Page) -> bool:
     """Whether there is something to do about the row."""
-    return is_moved(task, page) or bool(_changed(task, page))
+    return is_moved(task, page) or bool(_changed(task, page)) or is_behind(task, page)
+
+
+def is_behind(task: Task, page: Page) -> bool:
+    """It shows an older state, and nobody is about to tell it: it was told in vain, or came back from the trash."""
+    if "Status" in page.lacks or task.tell_at or task.status in AT_REST:
+        return False
+    return page.status != task.get_status_display()
 
 
 def remember(task: Task, page: Page) -> None:
@@ -92,8 +99,8 @@ def fulfil(task_id: int, page: Page, *, version: int, by: str) -> str:
     said = [_edit(task, page, by)]
     if is_moved(task, page):
         said.append(_try_to_move(task, page.status, by))
-    elif page.status != task.get_status_display() and task.tell_at is None and task.status not in AT_REST:
-        lifecycle.tell_again(task)  # it came back from the trash, or was told in vain
+    elif is_behind(task, page):
+        lifecycle.tell_again(task)
     remember(task, page)
     return "; ".join(filter(None, said)) or NOTHING
 

@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.books import Document
 from sandbox.desk import VendorError
 
-TEXT_LIMIT = 2000  # characters of one text.content
+TEXT_LIMIT = 2000  # UTF-16 units of one text.content: JavaScript counts them
 LIST_LIMIT = 100  # elements of one array
 COLOURS = ("default", "gray", "brown", "orange", "yellow", "green", "blue", "purple", "pink", "red")
 OPTION_TYPES = ("select", "multi_select", "status")
@@ -164,8 +164,9 @@ def _text(given: Any, where: str) -> Document:
     content = text.get("content") if isinstance(text, dict) else None
     if not isinstance(text, dict) or not isinstance(content, str):
         raise invalid(f"body failed validation: {where}.text.content should be defined, instead was `undefined`.")
-    if len(content) > TEXT_LIMIT:
-        found = f"should be ≤ `{TEXT_LIMIT}`, instead was `{len(content)}`."
+    length = len(content.encode("utf-16-le", "surrogatepass")) // 2
+    if length > TEXT_LIMIT:
+        found = f"should be ≤ `{TEXT_LIMIT}`, instead was `{length}`."
         raise invalid(f"body failed validation: {where}.text.content.length {found}")
     link = text.get("link")
     href = link.get("url") if isinstance(link, dict) else None
@@ -271,7 +272,8 @@ def from_plain(known: Document, value: Any) -> Document:
     kind = known["type"]
     if kind in ("title", "rich_text"):
         words = str(value or "")
-        chunks = [words[at : at + TEXT_LIMIT] for at in range(0, len(words), TEXT_LIMIT)]
+        half = TEXT_LIMIT // 2  # of characters that all may be pairs
+        chunks = [words[at : at + half] for at in range(0, len(words), half)]
         return {kind: [{"text": {"content": chunk}} for chunk in chunks]}
     if kind in ("select", "status"):
         return {kind: {"name": value} if value else None}

@@ -6,7 +6,17 @@ from django_q.models import Failure
 
 from channels_app.models import Channel, Token
 from production import caps
-from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionDrift, NotionEvent, SharedFile, Tally
+from production.models import (
+    Alert,
+    Cap,
+    Heartbeat,
+    NotionBoard,
+    NotionDrift,
+    NotionEvent,
+    NotionWrite,
+    SharedFile,
+    Tally,
+)
 from production.stages import STAGE, Status
 from publishing.models import Upload, YouTubeAccount
 from tests.factories import make_channel, make_production, make_stage, make_take, make_task
@@ -33,6 +43,7 @@ def make_busy_house() -> Channel:
     )
     Upload.objects.create(take=upload, task=task, film=film, size=film.size, privacy="private", session_uri=SECRETS[4])
     NotionEvent.objects.create(event_id="1", type="page.created")
+    NotionWrite.objects.create(said="Status: Queued", status=200)
     SharedFile.objects.create(take=image, place="notion", attached=now)
     NotionDrift.objects.create(board=board, page_id="p", task=task, kind="differs", differs=[["Status", "a", "b"]])
     Alert.objects.create(channel=channel, cause="c", message="It stopped").tasks.add(task)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -26,7 +26,8 @@ from django.urls import reverse
 from django.utils.http import quote_etag
 from django.views.decorators.cache import never_cache
 
-from production import asking, commitment, decisions, handling, lifecycle, look, presence, review
+from channels_app import access
+from production import asking, cards, commitment, decisions, handling, lifecycle, look, presence, review
 from production.admin.words import PublishForm
 from production.commitment import Commitment
 from production.errors import DecisionError, IllegalMoveError, StaleError
@@ -35,7 +36,7 @@ from production.look import Look
 from production.models import Approval, Decision, Priority, Take, Task
 from production.outside import storable
 from production.progress import progress_of
-from production.stages import Verb
+from production.stages import STEP, Verb
 from production.templatetags.money import usd
 
 if TYPE_CHECKING:
@@ -56,11 +57,21 @@ class Undoable:
     until: dt.datetime
 
 
+@dataclass(frozen=True)
+class Unsaved:
+    """A step of the plan in a person's words that could not be saved, beside how it stands there by now."""
+
+    step: int
+    title: str
+    text: str
+    now: str
+
+
 # ---------------------------------------------------------------- look
 
 
 @never_cache
-def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpResponse:
+def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool, unsaved: Unsaved | None = None) -> HttpResponse:
     """The page; `?stage=` opens another stage than the one the task is at. After a POST it has the words that were
     sent and not taken."""
     following = asking.after(task, request.user)
@@ -74,10 +85,24 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool) -> HttpR
         "next": following,
         "next_media": review.first_media(following) if following and not page.is_live else [],
         "undo": _undoable(request),
-        "words": PublishForm(request.POST or None, instance=task) if page.can_edit and may_decide else None,
+        "unsaved": unsaved,
+        "findings": list(_findings(request, task)),
+        "words": PublishForm(_sent(request), instance=task) if page.can_edit and may_decide else None,
         "clip_seconds": CLIP_SECONDS,
     }
     return TemplateResponse(request, "review/page.html", context)
+
+
+def _sent(request: HttpRequest) -> Mapping[str, Any] | None:
+    return request.POST if request.POST.get("verb") == "edit" else None
+
+
+def _findings(request: HttpRequest, task: Task) -> Iterator[tuple[dict[str, Any], Task | None]]:
+    """What is said of the plan, with the video that it is like where this person may see that one."""
+    wanted = [finding["like"] for finding in task.findings if finding.get("like")]
+    tasks = access.seen_by(Task.objects.select_related("channel"), request.user).in_bulk(wanted) if wanted else {}
+    for finding in task.findings:
+        yield finding, tasks.get(finding.get("like", 0))
 
 
 def _undoable(request: HttpRequest) -> Undoable | None:
@@ -133,8 +158,9 @@ def poll(request: HttpRequest, task: "PolledTask") -> HttpResponse:
 # ---------------------------------------------------------------- decide
 
 
-def decide(request: HttpRequest, task: "PolledTask") -> HttpResponse:
-    """Do what the button says and go to the next task that waits; what doesn't fit is said, and nothing happens."""
+def decide(request: HttpRequest, task: "PolledTask") -> HttpResponse | Unsaved:
+    """Do what the button says and go to the next task that waits; what doesn't fit is said, and nothing happens. Words
+    that were written for a while are given back."""
     deed = DEEDS.get(request.POST.get("verb", ""))
     if deed is None:
         return HttpResponseBadRequest("No such decision")
@@ -147,9 +173,18 @@ def decide(request: HttpRequest, task: "PolledTask") -> HttpResponse:
         return redirect(f"{here}#approve")
     except Refusals as refusal:
         messages.error(request, f"“{task}”: {refusal}")
+        if deed is _rewrite:
+            return _unsaved(request, task)
         return show(request, task, may_decide=True) if deed is _edit else redirect(here)
     messages.success(request, f"“{task}”: {sentence}")
     return redirect(here if stays or deed in STAYING else _whereto(request, task, deed))
+
+
+def _unsaved(request: HttpRequest, task: Task) -> Unsaved:
+    step = _step(request)
+    now = task.takes.filter(kind="plan", position=step, selected=True).values_list("pk", flat=True).first()
+    text = cards.texts(task, step).get(now or 0, "")
+    return Unsaved(step, STEP[step].title if step in STEP else "The plan", request.POST.get("text", ""), text)
 
 
 def act(request: HttpRequest, task: Task, deed: "Deed", *, seen: str) -> str:
@@ -254,7 +289,11 @@ def _pick(task: Task, request: HttpRequest) -> str:
 
 
 def _rewrite(task: Task, request: HttpRequest) -> str:
-    return decisions.rewrite(task, _number(request.POST.get("step", "")), request.POST.get("text", ""), by=_by(request))
+    return decisions.rewrite(task, _step(request), request.POST.get("text", ""), by=_by(request))
+
+
+def _step(request: HttpRequest) -> int:
+    return _number(request.POST.get("step", ""))
 
 
 def _edit(task: Task, request: HttpRequest) -> str:

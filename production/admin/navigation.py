@@ -79,6 +79,7 @@ def groups(request: HttpRequest) -> list[Item]:
     notion = [
         _model("Database", "table", "production.notionboard"),
         _model("Events", "webhook", "production.notionevent"),
+        _model("Writes", "call_made", "production.notionwrite"),
         _model("Files in rows", "attach_file", "production.sharedfile"),
         _model("Differences", "difference", "production.notiondrift"),
     ]

@@ -1,14 +1,13 @@
 """The Notion board with its webhooks' secrets, the events as they came in, and where rows and tasks disagree."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -21,9 +20,10 @@ from production import drift, reception
 from production.admin.base import HouseAdmin, LookOnlyAdmin, ago, moment, pill, task_link
 from production.broker import ring
 from production.errors import Trouble
-from production.models import NotionBoard, NotionDrift, NotionEvent, SharedFile, Task
+from production.models import NotionBoard, NotionDrift, NotionEvent, NotionWrite, SharedFile, Task
 
 Side = NotionDrift.Side
+View = TypeVar("View", bound=Callable[..., HttpResponse])
 MEANS = {
     NotionDrift.Kind.MISSING: "Ours: a new row. Notion's: the task is cancelled.",
     NotionDrift.Kind.UNTAKEN: "Ours: back to Draft. Notion's: it becomes a task.",
@@ -42,12 +42,20 @@ class BoardForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
 
+def _asking(button: str, icon: str, permission: str, *, title: str, says: str, yes: str) -> Callable[[View], View]:
+    """A button that asks first, on the page of a board that the person may see."""
+    dialog = {"title": title, "description": says, "form_class": BaseDialogForm, "form_submit_text": yes}
+    permissions = ["seen", "change", permission]
+    asked: Callable[[View], View] = action(description=button, icon=icon, permissions=permissions, dialog=dialog)
+    return asked
+
+
 @admin.register(NotionBoard)
 class NotionBoardAdmin(HouseAdmin):
     form = BoardForm
     list_display = ("name", "data_source_id", "webhook", "poll")
     readonly_fields = ("webhook", "token_to_paste", "automations", "secret_to_type", "poll", "comparison")
-    actions_detail = ("confirm_pasted", "renew_secret", "confirm_typed", "compare")
+    actions_detail = ("confirm_pasted", "forget_token", "renew_secret", "confirm_typed", "compare")
 
     def has_delete_permission(self, request: HttpRequest, obj: NotionBoard | None = None) -> bool:
         return False
@@ -63,9 +71,17 @@ class NotionBoardAdmin(HouseAdmin):
             ("Rows and tasks", {"fields": ("poll", "comparison")}),
         )
 
+    def has_seen_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """What is not seen is not there: 404."""
+        return bool(self.get_object(request, str(object_id)))
+
     def has_confirm_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """There has to be something to confirm: where nothing was pasted the button would only confuse."""
         return NotionBoard.objects.filter(pk=object_id, pending_token__isnull=False).exists()
+
+    def has_forget_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        is_signed = NotionBoard.objects.filter(pk=object_id, active_token__isnull=False).exists()
+        return is_signed and self.has_setup_permission(request)
 
     def has_adopt_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return NotionBoard.objects.filter(pk=object_id, hook_next__isnull=False).exists()
@@ -135,73 +151,59 @@ class NotionBoardAdmin(HouseAdmin):
 
     # ------------------------------------------------------------ what can be done
 
-    @action(  # type: ignore[untyped-decorator]
-        description="I have pasted it in Notion",
-        url_path="confirm-pasted",
-        icon="verified",
-        permissions=["change", "confirm"],
-        dialog={
-            "title": "Is the token pasted and verified in Notion?",
-            "description": "From then on only events signed with this token are accepted. It is not shown again.",
-            "form_class": BaseDialogForm,
-            "form_submit_text": "Yes, it is verified",
-        },
+    @_asking(
+        *("I have pasted it in Notion", "verified", "confirm"),
+        title="Is the token pasted and verified in Notion?",
+        says="From then on only events signed with this token are accepted. It is not shown again.",
+        yes="Yes, it is verified",
     )
     def confirm_pasted(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
         return self._do(request, object_id, reception.confirm, "Events from Notion are signed from now on.")
 
-    @action(  # type: ignore[untyped-decorator]
-        description="New secret",
-        url_path="renew-secret",
-        icon="key",
-        permissions=["change", "setup"],
-        dialog={
-            "title": "Make a secret for automations?",
-            "description": "It is shown on this page until you say that it is typed into every automation and button; "
-            "the one in use stays good until then.",
-            "form_class": BaseDialogForm,
-            "form_submit_text": "Make it",
-        },
+    @_asking(
+        *("Webhook made anew", "restart_alt", "forget"),
+        title="Forget the token that events are signed with?",
+        says="For a webhook that is lost, or was made anew in Notion: the next handshake brings its token here. Until "
+        "that is pasted and confirmed every event is refused; the poll finds what they would have told.",
+        yes="Forget it",
+    )
+    def forget_token(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
+        return self._do(request, object_id, reception.forget, "Create the webhook in Notion now.")
+
+    @_asking(
+        *("New secret", "key", "setup"),
+        title="Make a secret for automations?",
+        says="It is shown on this page until you say that it is typed into every automation and button; "
+        "the one in use stays good until then.",
+        yes="Make it",
     )
     def renew_secret(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
         return self._do(request, object_id, reception.renew_secret, "Type the header below into Notion.")
 
-    @action(  # type: ignore[untyped-decorator]
-        description="I have typed it into Notion",
-        url_path="confirm-typed",
-        icon="verified",
-        permissions=["change", "adopt"],
-        dialog={
-            "title": "Is the secret typed into every automation and button?",
-            "description": "The former secret is good no more, and Notion pauses an automation that is refused. "
-            "The new one is not shown again.",
-            "form_class": BaseDialogForm,
-            "form_submit_text": "Yes, everywhere",
-        },
+    @_asking(
+        *("I have typed it into Notion", "verified", "adopt"),
+        title="Is the secret typed into every automation and button?",
+        says="The former secret is good no more, and Notion pauses an automation that is refused. "
+        "The new one is not shown again.",
+        yes="Yes, everywhere",
     )
     def confirm_typed(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
         return self._do(request, object_id, reception.adopt_secret, "Automations show the new secret from now on.")
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Compare with tasks",
-        url_path="compare",
-        icon="difference",
-        permissions=["change", "connected"],
-        dialog={
-            "title": "Read the whole board?",
-            "description": "One request for a hundred rows. What was found before is replaced.",
-            "form_class": BaseDialogForm,
-            "form_submit_text": "Compare",
-        },
+    @_asking(
+        *("Compare with tasks", "difference", "connected"),
+        title="Read the whole board?",
+        says="One request for a hundred rows. What was found before is replaced.",
+        yes="Compare",
     )
     def compare(self, request: HttpRequest, form: BaseDialogForm, object_id: int) -> HttpResponse:
-        ring(drift.COMPARE, get_object_or_404(self.get_queryset(request), pk=object_id).pk)
+        ring(drift.COMPARE, NotionBoard.objects.get(pk=object_id).pk)
         messages.success(request, "The board is being read; look again in a moment.")
         return HttpResponse(headers={"HX-Redirect": reverse("admin:production_notiondrift_changelist")})
 
     def _do(self, request: HttpRequest, object_id: int, deed: Callable[..., None], done: str) -> HttpResponse:
         try:
-            deed(get_object_or_404(self.get_queryset(request), pk=object_id), by=request.user.get_username())
+            deed(NotionBoard.objects.get(pk=object_id), by=request.user.get_username())
         except Trouble as trouble:
             messages.error(request, trouble.message)
         else:
@@ -209,31 +211,50 @@ class NotionBoardAdmin(HouseAdmin):
         return HttpResponse(headers={"HX-Redirect": reverse("admin:production_notionboard_change", args=[object_id])})
 
 
+class AboutPagesAdmin(LookOnlyAdmin):
+    """Rows with the page that each is about."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """With the newest task of the page."""
+        tasks = Task.objects.filter(page_id=OuterRef("page_id")).order_by("-pk")
+        newest = {"task_id": Subquery(tasks.values("pk")[:1]), "title": Subquery(tasks.values("title")[:1])}
+        found: QuerySet[Any] = super().get_queryset(request).annotate(**newest)
+        return found
+
+    @admin.display(description="About", ordering="page_id")
+    def about(self, row: Any) -> SafeString | str:
+        """The task, where the page has one: a page's id tells nobody anything."""
+        if not row.task_id:
+            return f"a page without a task ({row.page_id[:8]}…)" if row.page_id else "–"
+        task = Task(pk=row.task_id, title=row.title, page_id=row.page_id)
+        return task_link(task)
+
+
 @admin.register(NotionEvent)
-class NotionEventAdmin(LookOnlyAdmin):
+class NotionEventAdmin(AboutPagesAdmin):
     list_display = ("came", "type", "about", "author", "fate", "tries", "outcome")
     list_filter = ("state", "type")
     search_fields = ("page_id", "event_id")
 
     came = moment("received", "Received")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[NotionEvent]:
-        """With the newest task of the page each is about."""
-        tasks = Task.objects.filter(page_id=OuterRef("page_id")).order_by("-pk")
-        found: QuerySet[NotionEvent] = super().get_queryset(request)
-        return found.annotate(task_id=Subquery(tasks.values("pk")[:1]), title=Subquery(tasks.values("title")[:1]))
-
-    @admin.display(description="About", ordering="page_id")
-    def about(self, event: Any) -> SafeString | str:
-        """The task, where the page has one: a page's id tells nobody anything."""
-        if not event.task_id:
-            return f"a page without a task ({event.page_id[:8]}…)" if event.page_id else "–"
-        task = Task(pk=event.task_id, title=event.title, page_id=event.page_id)
-        return task_link(task)
-
     @admin.display(description="State", ordering="state")
     def fate(self, event: NotionEvent) -> SafeString:
         return pill(TONES.get(NotionEvent.State(event.state), "idle"), event.get_state_display())
+
+
+@admin.register(NotionWrite)
+class NotionWriteAdmin(AboutPagesAdmin):
+    list_display = ("sent", "about", "said", "answered")
+    list_filter = ("status",)
+    search_fields = ("page_id", "said")
+
+    sent = moment("at", "Sent")
+
+    @admin.display(description="Answer", ordering="status")
+    def answered(self, letter: NotionWrite) -> SafeString:
+        tone = "error" if letter.is_refused else "working" if letter.status is None else "done"
+        return pill(tone, letter.outcome)
 
 
 @admin.register(SharedFile)

@@ -221,9 +221,11 @@ class TaskAdmin(HouseAdmin):
         may_decide = self.has_change_permission(request, task)
         if not (may_decide if request.method == "POST" else self.has_view_permission(request, task)):
             raise PermissionDenied
-        if request.method == "POST":
-            return decide.decide(request, task)
-        return decide.show(request, task, may_decide=may_decide)
+        answer = decide.decide(request, task) if request.method == "POST" else None
+        if answer is None or isinstance(answer, decide.Unsaved):
+            now = self._polled(request, task_id) if answer else task
+            return decide.show(request, now, may_decide=may_decide, unsaved=answer)
+        return answer
 
     def progress_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:
         task = self._polled(request, task_id)

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0017_open_roles'),
+        ('production', '0019_write_down_what_notion_is_told'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -5,7 +5,7 @@ from production.models.decision import Decision, Presence
 from production.models.job import Job
 from production.models.lane import Provider, Turn, Window
 from production.models.money import Cap, LedgerEntry, Meter, Tally
-from production.models.notion import NotionBoard, NotionDrift, NotionEvent
+from production.models.notion import NotionBoard, NotionDrift, NotionEvent, NotionWrite
 from production.models.operations import SWEEP, FailedJob, Heartbeat, UsualTime
 from production.models.sharing import Place, SharedFile, Sharing
 from production.models.take import IN_FLIGHT, LIVE, Take
@@ -30,6 +30,7 @@ __all__ = [
     "NotionBoard",
     "NotionDrift",
     "NotionEvent",
+    "NotionWrite",
     "Place",
     "Presence",
     "Priority",

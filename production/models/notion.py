@@ -92,10 +92,44 @@ class NotionEvent(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state="pending"), name="event_pending"),
             models.Index(fields=["page_id", "-id"], name="event_by_page"),
+            models.Index(fields=["received"], name="event_by_age"),
         ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.page_id}"
+
+
+class NotionWrite(models.Model):
+    """A write to a row as it was sent; see `production.letters`. `status` is HTTP's: without one no answer has come."""
+
+    page_id = models.CharField(max_length=36, blank=True)
+    said = models.TextField(help_text="A line each property.")
+    at = models.DateTimeField(default=timezone.now)
+    status = models.PositiveSmallIntegerField(null=True)
+    answer = models.CharField(max_length=500, blank=True, help_text="Why it was refused.")
+
+    class Meta:
+        verbose_name = "write to Notion"
+        verbose_name_plural = "writes to Notion"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["page_id", "-id"], name="write_by_page"),
+            models.Index(fields=["at"], name="write_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.page_id} at {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_refused(self) -> bool:
+        return self.status is not None and self.status >= 300
+
+    @property
+    def outcome(self) -> str:
+        """How Notion answered, in words."""
+        if self.status is None:
+            return "No answer has come"
+        return f"Answered {self.status}: {self.answer}" if self.is_refused else "Taken"
 
 
 class NotionDrift(models.Model):

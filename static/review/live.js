@@ -68,7 +68,8 @@ function put(old, fresh) {
 }
 
 // Nobody's words are thrown away: whoever is writing is only told.
-const isBusy = () => Boolean(one("dialog[open], .mark input:checked, #words-form [data-unsaved]:not([hidden])"));
+const isBusy = () => Boolean(one("dialog[open], .mark input:checked, #words-form [data-unsaved]:not([hidden]), #unsaved"))
+  || all(".piece textarea").some((field) => field.value !== field.defaultValue);
 
 function tellOfChange(words = "This has changed meanwhile; nothing of yours is done to what you do not see. ", what = "Look again") {
   if (one("#changed")) return;

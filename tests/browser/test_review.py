@@ -11,13 +11,14 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from production import looking, media, workspace
+from production import decisions, looking, media, workspace
 from production.models import Cap, Provider, Take
 from production.stages import REVIEWS, Status
 from tests.browser.conftest import Witness
 from tests.factories import fresh, make_channel, make_production, make_take, make_task
 from tests.media import ffmpeg
 from tests.pages import review_of
+from tests.production.test_planning import at_plan_stop
 
 
 def test_approve_by_keyboard_goes_to_the_next_task(page: Page) -> None:
@@ -304,3 +305,22 @@ def test_overview_and_list_open_without_a_fault(page: Page) -> None:
     expect(page.get_by_role("heading", name="Ice")).to_be_visible()
     page.goto("/admin/production/task/?who=you")
     expect(page.get_by_role("link", name="Ice")).to_be_visible()
+
+
+def test_step_in_writing_survives_another_persons_rewrite(page: Page) -> None:
+    """While olga writes, Bea is faster: olga's words stay under her hands, and come back beside Bea's."""
+    task = at_plan_stop()
+    page.goto(review_of(task))
+    step = page.locator(".piece-plan", has_text="Narration").first
+    step.locator("summary").click()
+    step.locator("textarea").fill("narration: [Mine, Too]")
+    decisions.rewrite(task, 5, "narration: [Bea's, Words]", by="bea")
+    expect(page.locator("#changed")).to_be_visible(timeout=15_000)
+    expect(step.locator("textarea")).to_have_value("narration: [Mine, Too]")
+    step.get_by_role("button", name="Save").click()
+    beside = page.locator("#unsaved")
+    expect(beside.locator(".words")).to_contain_text("Bea's")
+    expect(beside.locator("textarea")).to_have_value("narration: [Mine, Too]")
+    beside.get_by_role("button", name="Save mine in its place").click()
+    expect(page.locator("p.toast.success")).to_contain_text("rewritten")
+    assert [clip.narration for clip in task.clips.all()] == ["Mine", "Too"]

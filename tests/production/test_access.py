@@ -161,10 +161,10 @@ def test_plan_like_a_foreign_one_names_none_of_it(limited: Client, own: Channel,
         Task.objects.filter(pk=task.pk).update(title=title, story=text)
     planning.look_over(fresh(ours))
     Task.objects.filter(pk=ours.pk).update(title="Own gate")
-    assert theirs.pk in {finding["film"] for finding in fresh(ours).findings}
+    assert theirs.pk in {finding["like"] for finding in fresh(ours).findings}
     html = limited.get(review_of(ours)).content.decode()
-    assert "is like another video" in html
-    assert review_of(theirs) in html  # which is not there for them
+    assert "is like a video of a sister channel" in html
+    assert review_of(theirs) not in html
     assert not re.search(FOREIGN, html, re.IGNORECASE)
 
 
@@ -196,8 +196,9 @@ def test_foreign_self_test_is_not_there(limited: Client, own: Channel, foreign: 
 def test_board_of_every_channel_takes_no_deed_of_limited_staff(limited: Client) -> None:
     board = NotionBoard.objects.first_or_new()
     NotionBoard.objects.update(data_source_id="source", pending_token="pending")
-    for deed in ("confirm_pasted", "compare"):
+    for deed in ("confirm_pasted", "forget_token", "renew_secret", "confirm_typed", "compare"):
         url = reverse(f"admin:production_notionboard_{deed}", args=[board.pk])
+        assert limited.get(url).status_code == 404, deed
         assert limited.post(url, {"_form_submitted": "on"}).status_code == 404, deed
     assert NotionBoard.objects.get().active_token is None
 

@@ -384,6 +384,19 @@ def test_board_is_confirmed_by_post_only(operator_client: Client) -> None:
     assert (board.active_token, board.pending_token, board.activated_by) == ("pending-of-notion", None, "olga")
 
 
+def test_board_forgets_its_token_by_post_only_and_for_who_sets_it_up(operator_client: Client) -> None:
+    board = NotionBoard.objects.create(active_token="token-of-a-lost-webhook")
+    url = reverse("admin:production_notionboard_forget_token", args=[board.pk])
+    staff = Client()
+    staff.force_login(make_staff("view_notionboard", "change_notionboard"))
+    assert staff.post(url, {"_form_submitted": "on"}).status_code == 403
+    operator_client.get(url)
+    assert NotionBoard.objects.get().active_token
+    operator_client.post(url, {"_form_submitted": "on"})
+    assert NotionBoard.objects.get().active_token is None
+    assert operator_client.get(url.replace(f"/{board.pk}/", "/nonsense/")).status_code == 404
+
+
 # ---------------------------------------------------------------- lanes
 
 

@@ -240,6 +240,16 @@ def test_settle_while_notion_is_away_is_open_again(vendors, board):
     assert settle(one, "ours").settled
 
 
+def test_settle_what_breaks_is_open_again_with_the_reason():
+    task = make_task(Status.QUEUED)
+    board = NotionBoard.objects.create(data_source_id="source")
+    found = NotionDrift.objects.create(board=board, page_id=task.page_id, task=task, kind="differs", side="ours")
+    NotionDrift.objects.update(differs=[["A column of yesterday", "a", "b"]])
+    drift.settle(found.pk)
+    assert (fresh(found).settled, fresh(found).side) == (False, "")
+    assert "A column of yesterday" in fresh(found).outcome
+
+
 def test_settle_twice_does_it_once(vendors, board):
     task = make_task(Status.GENERATING_VIDEO, channel=make_channel(name="Sea Stories"))
     one = settle(found(board), "ours")

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from production import decisions, intake, jobs, notion, wishes
+from production import decisions, intake, jobs, notion, values, wishes
 from production.errors import Kind, NotHereError, Trouble
 from production.models import Alert, NotionBoard, NotionEvent, Priority, Take, Task
 from production.stages import Status, Verb
@@ -314,9 +314,9 @@ def test_write_and_read_back(vendors, board):
 
 
 def test_write_keeps_the_newest_of_a_log_that_is_too_long():
-    chunks = notion._chunks("a" * 300_000 + "end")
-    assert len(chunks) == notion.MOST_CHUNKS
-    assert max(len(chunk["text"]["content"]) for chunk in chunks) == notion.CHUNK
+    chunks = values.chunks("a" * 300_000 + "end")
+    assert len(chunks) == values.MOST_CHUNKS
+    assert max(len(chunk["text"]["content"]) for chunk in chunks) == values.CHUNK
     assert chunks[-1]["text"]["content"].endswith("end")
 
 
@@ -419,7 +419,7 @@ def test_process_a_board_without_a_property_says_so_with_the_remedy(vendors):
     NotionBoard.objects.create(data_source_id=source)
     page = vendors.create_page(source, {"Title": "Bees", "Channel": "Sea Stories", "Status": "Queued"})["id"]
     outcome = process(page).outcome
-    assert outcome.startswith("The board has no property “Topic”: renamed or deleted? Mend the board with manage.py")
+    assert outcome.startswith("The board has no property “Topic”: renamed, deleted or of another kind? Mend the board")
     assert cells(vendors, page)["Status"] == "Draft"
     assert "notion_board repair" in cells(vendors, page)["Error Log"]
     assert Alert.objects.open().get().message.startswith("The board has no property “Topic”")

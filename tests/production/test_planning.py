@@ -5,16 +5,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
+from channels_app.models import ChannelLimit
 from production import decisions, flow, jobs, planning, recipes, review
 from production.decisions import DecisionError
 from production.errors import Kind, Trouble
 from production.models import Take, Task
 from production.stages import STAGE, STEP, STEPS, Status
 from sandbox.client import SandboxClient
-from tests.factories import fresh, make_channel, make_plan_takes, make_task
+from tests.factories import fresh, make_channel, make_plan_takes, make_staff, make_task
 from tests.pages import review_of
 from tests.vendor import answering
 
@@ -334,6 +336,40 @@ def test_page_shows_findings_and_rewrites(operator_client: Client):
     assert not [finding for finding in fresh(task).findings if "speech" in finding["message"]]
 
 
+@pytest.mark.parametrize("bomb", ["[" * 50_000, "- " * 30_000, "{a: " * 20_000, "? " * 40_000])
+def test_rewrite_of_a_bomb_is_refused_at_once(bomb: str):
+    with pytest.raises(DecisionError, match="nested too deeply"):
+        decisions.rewrite(at_plan_stop(), NUMBER["narration"], bomb, by="Ada")
+
+
+def rewriting(client: Client, task: Task, seen: str, text: str, step: int = 5):
+    return client.post(review_of(task), {"seen": seen, "verb": "rewrite", "step": step, "text": text})
+
+
+def test_page_gives_back_what_somebody_has_written_while_another_was_faster(operator_client: Client):
+    task = at_plan_stop()
+    seen = review.seen(task)
+    rewriting(operator_client, task, seen, "narration: [First one's, Words]")
+    reply = rewriting(operator_client, task, seen, "narration: [Second one's, Words]")
+    page = reply.content.decode()
+    assert reply.status_code == 200
+    assert "it has changed since you opened it" in page
+    assert page.index("First one&#x27;s") < page.index("narration: [Second one&#x27;s, Words]")
+    now = reply.context["page"].seen
+    assert rewriting(operator_client, task, now, "narration: [Second one's, Words]").status_code == 302
+    assert task.clips.first().narration == "Second one's"
+
+
+@pytest.mark.parametrize(
+    ("text", "step"), [("narration: [one]", 5), ("{", 5), ("</textarea>x", 99), ("z" * 100_001, 1)]
+)
+def test_page_gives_back_what_makes_no_plan(operator_client: Client, text, step):
+    task = at_plan_stop()
+    reply = rewriting(operator_client, task, review.seen(task), text, step)
+    assert reply.context["unsaved"].text == text
+    assert "</textarea>x" not in reply.content.decode()
+
+
 def test_lint_names_order_risk_and_what_no_clip_uses():
     shots = {"clips": [SHOT | {"motion_prompt": "Camera pans; it flies"}, SHOT | {"motion_prompt": "Blood drips"}]}
     found = {(finding["where"], finding["message"].split(":")[0]) for finding in landed(shots=shots).findings}
@@ -350,9 +386,32 @@ def test_sameness_of_a_sisters_video_stops_and_a_yes_overrules(settings: Setting
     task = landed()
     (finding,) = [finding for finding in task.findings if finding["stops"]]
     assert "narration 100%" in finding["message"]
-    assert finding["film"] == sister.pk
+    assert finding["like"] == sister.pk
     flow.advance_by_id(task.pk)
     assert fresh(task).status == Status.ASSETS_READY
     decisions.approve(task, by="Ada")
     assert "overruling" in task.changes.last().reason
     assert not landed(channel={"most_similarity": 0}).findings
+
+
+def test_sameness_names_a_sisters_video_to_nobody_who_may_not_see_it(settings: Settings, operator_client: Client):
+    settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": settings.OWN_ADDRESSES["GEMINI_BASE_URL"]}
+    sister = landed(channel={"name": "Secret channel"})
+    Task.objects.filter(pk=sister.pk).update(title="Secret bees")
+    task = at_plan_stop()
+    limited = Client()
+    limited.force_login(make_staff("view_task", "change_task"))
+    ChannelLimit.objects.create(user=User.objects.get(username__startswith="staff")).channels.set([task.channel])
+    assert "is like a video of a sister channel" in limited.get(review_of(task)).content.decode()
+    assert "Secret" not in limited.get(review_of(task)).content.decode()
+    assert "Secret bees, Secret channel" in operator_client.get(review_of(task)).content.decode()
+    decisions.approve(task, by="Ada")
+    assert "Secret" not in task.changes.last().reason
+
+
+def test_sameness_names_a_video_of_the_same_channel(settings: Settings):
+    settings.ADDRESSES = settings.ADDRESSES | {"GEMINI_BASE_URL": settings.OWN_ADDRESSES["GEMINI_BASE_URL"]}
+    former, task = landed(), planned()
+    Task.objects.filter(pk=former.pk).update(channel=task.channel)
+    planning.land(task.takes.get(kind="plan", position=6))
+    assert f"is like “{former}”" in next(f for f in fresh(task).findings if f["stops"])["message"]

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from production import intake, jobs, lifecycle, reconcile, sweep
 from production.models import Alert, NotionBoard, NotionEvent, Task
-from production.stages import Status
+from production.stages import Status, Verb
 from sandbox.client import SandboxClient, board_properties
 from tests.factories import fresh, make_channel
 from tests.production.beside import many
@@ -55,7 +55,23 @@ def test_poll_finds_rows_and_moves_that_no_webhook_has_told_of(vendors, board):
     assert poll(board) == "2 rows looked at, 1 of them missed by webhooks"
     assert (fresh(task).status, task.get_priority_display()) == (Status.DRAFT, "High")
     assert poll(board).endswith(" 0 of them missed by webhooks")
-    assert NotionEvent.objects.filter(type="poll", state="done").count() == 2
+    assert NotionEvent.objects.filter(type__startswith="poll", state="done").count() == 2
+
+
+def test_poll_finds_a_row_that_is_back_from_the_trash_and_shows_what_was(vendors, board):
+    page = vendors.create_page(board.data_source_id, FACTS)["id"]
+    poll(board)
+    task = Task.objects.get()
+    jobs.tell(task.pk)
+    vendors._ask("PATCH", f"/notion/pages/{page}", {"in_trash": True})
+    lifecycle.move(fresh(task), Verb.CLAIM, by="system")
+    jobs.tell(task.pk)
+    assert fresh(task).tell_at is None, "nobody could be told"
+    vendors._ask("PATCH", f"/notion/pages/{page}", {"in_trash": False})
+    assert "1 of them missed" in poll(board)
+    jobs.tell(task.pk)
+    assert vendors.page(page)["properties"]["Status"] == "Claimed"
+    assert "0 of them missed" in poll(board)
 
 
 def test_poll_leaves_alone_what_waits_as_an_event(vendors, board):

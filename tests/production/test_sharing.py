@@ -24,6 +24,7 @@ from sandbox.client import SandboxClient
 from tests.factories import fresh, make_channel, make_production, make_take
 from tests.rings import rings
 from tests.sandboxes import make_board
+from tests.vendor import answering
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db
@@ -325,7 +326,45 @@ def test_share_stops_renewing_long_after_publishing(vendors: SandboxClient, page
     Task.objects.update(status_since=timezone.now() - sharing.RENEWED_FOR - dt.timedelta(days=1))
     sharing.share(task.pk)
     assert names(page)[0] == "film.mp4"
-    assert fresh(task.sharing).due_at is None
+    last = SharedFile.objects.order_by("-until").first()
+    assert fresh(task.sharing).due_at == last.until
+
+
+def test_share_deletes_objects_when_their_last_address_has_ended(vendors: SandboxClient, page: str, bucket):
+    task = made(page, Status.PUBLISHED, storage=Storage.S3)
+    sharing.share(task.pk)
+    Task.objects.update(status_since=timezone.now() - sharing.RENEWED_FOR - dt.timedelta(days=1))
+    assert keys(bucket)
+    SharedFile.objects.update(until=timezone.now())
+    writes = accepted(vendors, "pages.update")
+    again(task)
+    assert (keys(bucket), SharedFile.objects.count(), fresh(task.sharing).due_at) == ([], 0, None)
+    assert accepted(vendors, "pages.update") == writes, "no address is renewed for that"
+
+
+def test_share_deletes_the_object_of_a_take_that_the_row_shows_no_more(vendors: SandboxClient, page: str, bucket):
+    task = made(page, storage=Storage.S3)
+    sharing.share(task.pk)
+    former = task.takes.get(kind="image", position=1)
+    newer = make_take(task, "image", 1)
+    again(task)
+    found = keys(bucket)
+    assert (len(found), len(files(page))) == (3, 3)
+    assert not [key for key in found if f"/{former.pk}-" in key]
+    assert [key for key in found if f"/{newer.pk}-" in key]
+
+
+def test_share_what_the_bucket_does_not_let_go_keeps_nothing_from_its_row(
+    vendors: SandboxClient, page: str, bucket, settings: Settings
+):
+    task = made(page, storage=Storage.S3)
+    sharing.share(task.pk)
+    task.takes.filter(kind="image", position=1).update(selected=False)
+    with answering(403, b"<Error><Code>AccessDenied</Code></Error>") as (address, _):
+        settings.S3_ENDPOINT_URL = address
+        again(task)
+    assert names(page) == ["image 2.png", "image 3.png"]
+    assert (fresh(task.sharing).trouble, SharedFile.objects.count(), len(keys(bucket))) == ("", 3, 3)
 
 
 def test_share_after_a_crash_before_it_was_noted_stores_nothing_twice(vendors: SandboxClient, page: str, bucket):

@@ -60,7 +60,7 @@ def test_read_takes_the_same_few_queries_for_any_number_of_takes(django_assert_n
     task = make_production(Status.VIDEO_READY, clips=20)
     decisions.pick(task, task.takes.get(kind="clip", position=1), by="olga")
     task = fresh(task)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         assert "Picked clip 1" in whats(task)
 
 

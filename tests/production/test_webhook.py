@@ -184,6 +184,15 @@ def test_handshake_with_nonsense(token):
     assert NotionBoard.objects.get().pending_token is None
 
 
+def test_forget_lets_the_handshake_of_a_webhook_that_was_made_anew_in(board):
+    reception.forget(board, by="ada")
+    assert post(event()).status_code == 401, "the former token is good no more"
+    assert post({"verification_token": "secret_of-the-new-one"}, {}).status_code == 200
+    board.refresh_from_db()
+    reception.confirm(board, by="ada")
+    assert NotionBoard.objects.get().active_token == "secret_of-the-new-one"
+
+
 def test_confirm_without_a_handshake(board):
     with pytest.raises(Trouble, match="No handshake has come in yet"):
         reception.confirm(board, by="ada")
