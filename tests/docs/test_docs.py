@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import AnonymousUser
-from django.core.management import call_command, get_commands
+from django.core.management import CommandParser, call_command, get_commands, load_command_class
 from django.test import RequestFactory
 from pytest_django import Settings
 
@@ -102,6 +102,13 @@ def test_files_that_pages_name_exist(page: Path) -> None:
     rooms = "|".join(folder.name for folder in ROOT.iterdir() if (folder / "__init__.py").is_file())
     named = set(re.findall(rf"`((?:{rooms}|scripts|prompts)/[\w./*-]+)`", page.read_text())) - {"scripts/.env"}
     assert not [name for name in named if not list(ROOT.glob(name))]
+
+
+@pytest.mark.parametrize("name", [name for name, app in get_commands().items() if app in docs.APPS])
+def test_each_argument_of_a_command_says_what_it_is_for(name: str) -> None:
+    parser = CommandParser(add_help=False)
+    load_command_class(get_commands()[name], name).add_arguments(parser)
+    assert not [action.dest for action in parser._actions if not action.help and action.choices is None]
 
 
 def test_third_party_names_every_package_of_production() -> None:

@@ -31,6 +31,7 @@ from production.stages import (
 
 NOTICE = "<!-- Written by `make docs`; change {source} instead. -->"
 DRAWN = frozenset(Verb) - {Verb.CANCEL, Verb.SEND_BACK, Verb.REDO, Verb.ADOPT, Verb.UNDO}  # the diagram stays readable
+APPS = ("channels_app", "production", "publishing")
 SETTING = re.compile(r"#?([A-Z][A-Z0-9_]*)=(.*)")
 TARGET = re.compile(r"^([a-z]+):.*?## (.*)$", re.MULTILINE)
 
@@ -265,7 +266,7 @@ def settings_page() -> str:
 
 
 def commands() -> str:
-    ours = {name for name, app in get_commands().items() if app in ("channels_app", "production", "publishing")}
+    ours = {name for name, app in get_commands().items() if app in APPS}
     return _page(
         "Commands",
         "the `Makefile` and `management/commands/`",
