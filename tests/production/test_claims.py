@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app.models import Channel
-from production import caps, dispatch, explain, ledger, providers, runner, takes, workspace
+from production import caps, dispatch, explain, holders, ledger, providers, runner, takes, workspace
 from production.models import Cap, LedgerEntry, Meter, Priority, Provider, Take, Tally, Task
 from production.stages import Status
 from tests.factories import claim, fresh, make_channel, make_take, make_task
@@ -349,9 +349,9 @@ def test_claim_puts_back_what_somebody_else_has_locked():
     task = line_up(make_channel(), 2)
     gone, kept = task.takes.order_by("position")
 
-    def cancelled_meanwhile(*args: object) -> list[Take]:
+    def cancelled_meanwhile(*args: object, **beside: object) -> list[Take]:
         Take.objects.filter(pk=gone.pk).update(state=State.CANCELLED)
-        return real(*args)
+        return real(*args, **beside)
 
     real = takes.claim
     with pytest.MonkeyPatch.context() as patch:
@@ -404,7 +404,7 @@ def test_reap_ends_the_leases_of_the_dead_only():
     task = line_up(make_channel(), 2)
     dead, living = task.takes.order_by("position")
     claim(dead, f"{socket.gethostname()}:{NOBODY}")
-    claim(living, dispatch.holder())
+    claim(living, holders.me())
     dispatch.reap()
     assert fresh(dead).lease_until <= timezone.now()
     assert fresh(living).lease_until > timezone.now()
