@@ -15,7 +15,7 @@ from production.models import LedgerEntry, Meter, NotionBoard, SharedFile, Shari
 from production.stages import Status
 from sandbox.client import SandboxClient
 from tests.factories import fresh, make_channel, make_ledger_entry, make_production, make_take, make_task
-from tests.production.test_claims import assert_tallies_say_what_the_lines_say
+from tests.production.test_caps import assert_tallies_say_what_the_lines_say
 from tests.sandboxes import make_board
 
 pytestmark = pytest.mark.django_db
