@@ -14,7 +14,7 @@ from django.db.models import Model
 
 @dataclass(frozen=True)
 class Part:
-    """What one writer adds to a statement: SQL, and the values that it names."""
+    """What one writer adds to a statement: SQL, and the values it names; a name means the same in all parts."""
 
     sql: str
     values: dict[str, Any]
