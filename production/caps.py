@@ -5,18 +5,34 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import CharField, Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Cast
+from django.db import connection
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production.models import Cap, Meter, Provider, Take, Tally, Task
+from production.models import Meter, Provider, Tally, Task
 from production.providers import lane_is_simulated
 from production.stages import AT_REST
 
 EVER = dt.date(2000, 1, 1)  # since when a video is counted
+
+# The meters by their names, so that one without a cap (NULL) costs nothing and the others are looked up by their day.
+# Videos of years are not read with every claim, only those that wait in the lane.
+NEAR = """
+SELECT meter, key, since, usd, 0
+FROM production_tally
+WHERE simulated = %(simulated)s AND (
+    meter = 'channel_day' AND since = %(today)s AND usd > %(channel_day)s
+    OR meter = 'channel_month' AND since = %(month)s AND usd > %(channel_month)s
+    OR meter = 'lane_day' AND since = %(today)s AND key = %(lane)s AND usd > %(lane_day)s)
+UNION ALL
+SELECT meter, key, since, usd, task.channel_id
+FROM production_task AS task
+JOIN production_tally AS tally ON meter = 'video' AND key = task.id::text AND since = %(ever)s
+WHERE simulated = %(simulated)s AND usd > %(video)s AND task.status <> ALL(%(at_rest)s)
+    AND EXISTS (SELECT FROM production_take WHERE task_id = task.id AND lane_id = %(lane)s AND state = 'waiting')
+"""
 
 
 class Key(NamedTuple):
@@ -89,7 +105,10 @@ def limits() -> Limits:
     """One query."""
     own: dict[tuple[str, str], Decimal] = {}
     common: dict[str, Decimal] = {}
-    for meter, channel, lane, usd in Cap.objects.order_by().values_list("meter", "channel", "lane", "usd"):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT meter, channel_id, lane_id, usd FROM production_cap")
+        every = cursor.fetchall()
+    for meter, channel, lane, usd in every:
         if channel or lane:
             own[meter, str(channel or lane)] = usd
         else:
@@ -145,7 +164,8 @@ def rooms(task: Task, by_lane: Mapping[str, Decimal], now: dt.datetime) -> list[
 
 
 def full(lane: Provider, limits: Limits, now: dt.datetime) -> Full:
-    """What does not fit any more. No query where nothing is capped; two at most."""
+    """What does not fit any more. No query where nothing is capped; two at most, one of them where a cap is below the
+    price of a call."""
     prices = {kind: price for kind, usd in lane.prices.items() if (price := Decimal(str(usd)))}
 
     def held(key: Key, usd: Decimal, channel: int = 0) -> set[str]:
@@ -153,44 +173,31 @@ def full(lane: Provider, limits: Limits, now: dt.datetime) -> Full:
         return {kind for kind, price in prices.items() if cap is not None and usd + price > cap}
 
     dearest = max(prices.values(), default=Decimal(0))
-    found, videos = Full(), dict[int, tuple[Key, Decimal]]()
+    found = Full()
     if any(usd < dearest for usd in (*limits.own.values(), *limits.common.values())):  # with no tally yet
         found.kinds = held(current(Meter.LANE_DAY, lane.pk, now), Decimal(0))
         for channel in Channel.objects.values_list("pk", flat=True):
             keys = keys_of(task=0, channel=channel, lane=lane.pk, at=now)
             found.channels[channel] = set[str]().union(*(held(key, Decimal(0), channel) for key in keys))
-    for key, usd in _near(lane, limits, now, dearest):
+    for key, usd, channel in _near(lane, limits, now, dearest):
         if key.meter == Meter.LANE_DAY:
             found.kinds |= held(key, usd)
         elif key.meter == Meter.VIDEO:
-            videos[int(key.key)] = key, usd
+            found.videos[int(key.key)] = held(key, usd, channel)
         else:
             found.channels[int(key.key)] |= held(key, usd)
-    for task, channel in _waiting(lane, videos) if videos else ():
-        found.videos[task] = held(*videos[task], channel)
     return found
 
 
-def _near(lane: Provider, limits: Limits, now: dt.datetime, dearest: Decimal) -> Iterator[tuple[Key, Decimal]]:
-    """The tallies that count now and show so much that the dearest call could go over a cap of theirs."""
-    near = Q()
-    for meter in MONEY:
-        smallest = limits.smallest(meter)
-        if dearest and smallest is not None:
-            near |= Q(meter=meter, since=current(meter, "", now).since, usd__gt=smallest - dearest)
-    if near:
-        unfinished = Task.objects.exclude(status__in=AT_REST).annotate(key=Cast("pk", CharField())).values("key")
-        near &= ~Q(meter=Meter.VIDEO) | Q(key__in=unfinished)  # those of years are not read with every claim
-        tallies = Tally.objects.filter(near, simulated=lane_is_simulated(lane.pk))
-        of_others = Q(meter=Meter.LANE_DAY) & ~Q(key=lane.pk)
-        for of, key, since, usd in tallies.exclude(of_others).values_list("meter", "key", "since", "usd"):
-            yield Key(of, key, since), usd
-
-
-def _waiting(lane: Provider, tasks: Iterable[int]) -> QuerySet[Task, tuple[int, int]]:
-    """(task, channel) of those that wait in the lane: a video near its cap may be finished long since."""
-    takes = Take.objects.filter(task=OuterRef("pk"), lane=lane, state=Take.State.WAITING)
-    found: QuerySet[Task, tuple[int, int]] = Task.objects.filter(Exists(takes), pk__in=list(tasks)).values_list(
-        "pk", "channel_id"
-    )
-    return found
+def _near(lane: Provider, limits: Limits, now: dt.datetime, dearest: Decimal) -> Iterator[tuple[Key, Decimal, int]]:
+    """The tallies that count now and show so much that the dearest call could go over a cap of theirs; of a video also
+    its channel."""
+    if not dearest or not (limits.own or limits.common):
+        return
+    above = {meter: usd - dearest for meter in MONEY if (usd := limits.smallest(meter)) is not None}
+    values: dict[str, Any] = {"lane": lane.pk, "simulated": lane_is_simulated(lane.pk), "at_rest": [*AT_REST]}
+    values |= {"today": timezone.localdate(now), "month": current(Meter.CHANNEL_MONTH, "", now).since, "ever": EVER}
+    with connection.cursor() as cursor:
+        cursor.execute(NEAR, values | dict.fromkeys(MONEY) | above)
+        rows = cursor.fetchall()
+    yield from ((Key(meter, key, since), usd, channel) for meter, key, since, usd, channel in rows)

@@ -1,9 +1,7 @@
 """Who is next in a lane."""
 
 import datetime as dt
-import os
 import socket
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -12,16 +10,20 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from production import caps, ledger, providers, runner, takes, workspace
+from production import caps, holders, ledger, providers, runner, takes, workspace
 from production.broker import ring
 from production.fairness import Candidate, Lane
 from production.models import Priority, Provider, Take
-from production.stages import PIECE, PIECES, pieces_in
+from production.stages import PIECE, pieces_in
+from production.statements import Part, columns, read
 
 State = Take.State
 BEHIND = 20  # expired claims looked at behind those that are wanted: a function of ours may be at work all the same
 WORK, ASK = "production.jobs.work", "production.jobs.ask"
 
+LOCK = f"""
+SELECT {columns(Provider, "lane")} FROM production_provider AS lane WHERE name = %s FOR NO KEY UPDATE
+"""  # noqa: S608 - names of columns
 BUSY = """
 SELECT channel_id, sum(slots), coalesce(sum(slots) FILTER (WHERE priority = %(high)s), 0)
 FROM production_take
@@ -48,30 +50,10 @@ CROSS JOIN LATERAL (
 ) AS take
 WHERE channel.active AND channel.id <> ALL(%(closed)s)
 """
-TURNS = """
-INSERT INTO production_turn (lane_id, channel_id, served_at) SELECT %s, unnest(%s::bigint[]), %s
+SERVE = """
+INSERT INTO production_turn (lane_id, channel_id, served_at) SELECT DISTINCT lane_id, channel_id, %(now)s FROM claimed
 ON CONFLICT (lane_id, channel_id) DO UPDATE SET served_at = excluded.served_at
 """
-
-
-def holder() -> str:
-    """Names this process as the holder of a claim."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def is_alive(holder: str) -> bool:
-    """Whether a process of this machine still lives; a number that is used again only costs the rest of its lease."""
-    with suppress(PermissionError):  # somebody else's, but alive
-        try:
-            os.kill(int(holder.rpartition(":")[2]), 0)
-        except ProcessLookupError:
-            return False
-    return True
-
-
-def is_dead(holder: str) -> bool:
-    """Whether it was a process of this machine and has ended; of another machine's nobody here knows."""
-    return holder.startswith(f"{socket.gethostname()}:") and not is_alive(holder)
 
 
 # ---------------------------------------------------------------- claimed
@@ -99,7 +81,7 @@ def _claim(lane: str, most: int) -> tuple[list[Take], bool]:
     The lane's row is locked first and the count taken after: one statement that does both lets too many in. A finished
     render is paid for: it is collected before anything is bought, also where nothing may be bought.
     """
-    row = Provider.objects.select_for_update(no_key=True).get(pk=lane)
+    ((row,),) = read(LOCK, [lane], Provider)
     now = timezone.now()
     collected = _collect(row, most, now)
     bought, is_capped = _buy(row, most - len(collected), now)
@@ -114,7 +96,7 @@ def _collect(lane: Provider, most: int, now: dt.datetime) -> list[Take]:
         return []
     finished = Take.objects.filter(_due(lane.pk, now), ~Q(ref=""))
     ids = list(finished.order_by("due_at", "pk").values_list("pk", flat=True)[:most])
-    return takes.claim(ids, holder(), now)
+    return takes.claim(ids, holders.me(), now)
 
 
 def _buy(lane: Provider, most: int, now: dt.datetime) -> tuple[list[Take], bool]:
@@ -125,10 +107,10 @@ def _buy(lane: Provider, most: int, now: dt.datetime) -> tuple[list[Take], bool]
     limits = caps.limits()
     wanted = list(standing.pick(_line(lane, standing, most, now, limits), most, now))
     chosen = ledger.set_aside(wanted, lane, now, limits)
-    claimed = takes.claim([candidate.take for candidate in chosen], holder(), now)
-    ledger.reserve(claimed, lane, now)
-    _note_turns(lane, claimed, now)
-    missed = {candidate.take for candidate in chosen} - {take.pk for take in claimed}
+    ids = [candidate.take for candidate in chosen]
+    beside = {"reserved": ledger.reserving(lane, now), "served": Part(SERVE, {"now": now})}
+    claimed = takes.claim(ids, holders.me(), now, **beside)
+    missed = set(ids) - {take.pk for take in claimed}
     ledger.put_back([candidate for candidate in chosen if candidate.take in missed], lane, now)
     return claimed, len(chosen) < len(wanted)
 
@@ -164,13 +146,6 @@ def _standing(lane: Provider) -> Lane:
     return found
 
 
-def _note_turns(lane: Provider, claimed: list[Take], now: dt.datetime) -> None:
-    if not claimed:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(TURNS, [lane.pk, sorted({take.channel_id for take in claimed}), now])
-
-
 def _due(lane: str, now: dt.datetime) -> Q:
     return Q(lane=lane, state=State.WAITING, due_at__lte=now)
 
@@ -183,23 +158,22 @@ def adopt(lane: str, most: int) -> list[Take]:
     """Take over claims whose lease has run out: those of this machine, and of one that has been gone for long.
 
     A script may still run: it is watched from here. A function of ours that holds its lock is only slow, not orphaned.
-    A lease that ends later than any could, counts as ended: the clock was put back after it was given.
     """
     now = timezone.now()
-    ended = Q(lease_until__lte=now) | Q(lease_until__gt=now + 2 * settings.LEASE)
+    ended = holders.has_ended("lease_until", settings.LEASE, now)
     expired = Q(host=socket.gethostname()) & ended | Q(lease_until__lte=now - 10 * settings.LEASE)
     orphans = Take.objects.filter(expired, lane=lane, state=State.CLAIMED).order_by("lease_until")
     found = orphans.select_for_update(skip_locked=True, of=("self",)).select_related(*takes.WITH)[: most + BEHIND]
     is_orphaned = (take for take in found if take.piece.is_script or not runner.is_at_work(workspace.run_folder(take)))
     orphaned = list(islice(is_orphaned, most))
     for take in orphaned:
-        takes.adopt(take, holder())
+        takes.adopt(take, holders.me())
     return orphaned
 
 
 def reap() -> None:
     """What processes of this machine held that are dead now need not wait for its lease."""
-    for lane in takes.reap(socket.gethostname(), is_alive):
+    for lane in takes.reap():
         ring_lane(lane)
 
 
@@ -214,7 +188,7 @@ def to_ask(lane: str) -> list[Take]:
 
 def batch(lane: str) -> int:
     """How many takes one job works on: scripts run side by side, a function of ours one at a time."""
-    return settings.BATCH if any(p.is_script for p in PIECES if p.lane == lane) else 1
+    return settings.BATCH if any(piece.is_script for piece in pieces_in(lane)) else 1
 
 
 def ring_lane(lane: str) -> None:

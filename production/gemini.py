@@ -1,4 +1,4 @@
-"""The text model: one structured call to Gemini (vendors.md), and what its answer may be taken for.
+"""The text model: one structured call to Gemini, and what its answer may be taken for.
 
 Another model is another function of `ask`'s shape, named by TEXT_WRITER.
 """

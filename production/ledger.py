@@ -5,8 +5,9 @@ different lanes meet at, so that a cap holds to the cent. Tallies are locked in 
 """
 
 import datetime as dt
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -19,7 +20,9 @@ from production import caps
 from production.caps import Key
 from production.fairness import Candidate
 from production.models import LedgerEntry, Provider, Take, Tally
-from production.providers import is_simulated, lane_is_simulated, price, quota_key
+from production.providers import lane_is_simulated, price, quota_key
+from production.stages import PIECES
+from production.statements import Part
 
 State = LedgerEntry.State
 OPEN = (State.RESERVED, State.SUBMITTED, State.UNKNOWN)
@@ -31,6 +34,11 @@ ORDER BY 1, 2, 3, 4
 ON CONFLICT (meter, key, since, simulated)
 DO UPDATE SET usd = tally.usd + excluded.usd, calls = tally.calls + excluded.calls
 RETURNING meter, key, since, usd
+"""
+RESERVE = """
+INSERT INTO production_ledgerentry (take_id, attempt, channel_id, lane_id, state, intended_usd, simulated, note, at)
+SELECT id, attempt, channel_id, lane_id, 'reserved', (%(usd)s::jsonb ->> kind)::numeric, %(is_simulated)s, '', %(now)s
+FROM claimed WHERE %(usd)s::jsonb ? kind
 """
 
 
@@ -75,21 +83,11 @@ def _money_keys(candidate: Candidate, lane: Provider, now: dt.datetime) -> list[
     return caps.keys_of(task=candidate.task, channel=candidate.channel, lane=lane.pk, at=now)
 
 
-def reserve(takes: Iterable[Take], lane: Provider, now: dt.datetime) -> None:
-    """What each attempt may cost, already set aside. A second line for the same attempt is refused by the database."""
-    LedgerEntry.objects.bulk_create(
-        LedgerEntry(
-            take=take,
-            attempt=take.attempt,
-            channel_id=take.channel_id,
-            lane=lane,
-            intended_usd=price(lane, take.kind),
-            simulated=is_simulated(take.piece),
-            at=now,
-        )
-        for take in takes
-        if take.piece.paid
-    )
+def reserving(lane: Provider, now: dt.datetime) -> Part:
+    """Beside a claim: what each attempt may cost, already set aside. A second line for the same attempt is refused by
+    the database."""
+    paid = {piece.kind: str(price(lane, piece.kind)) for piece in PIECES if piece.lane == lane.pk and piece.paid}
+    return Part(RESERVE, {"usd": json.dumps(paid), "is_simulated": lane_is_simulated(lane.pk), "now": now})
 
 
 def _is_over(total: Decimal, limits: caps.Limits, key: Key, candidate: Candidate) -> bool:

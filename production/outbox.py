@@ -18,6 +18,7 @@ from django.utils import timezone
 from production import alerts, budget, notion
 from production.budget import OverBudgetError, Use
 from production.errors import LASTING, NotHereError, Trouble, as_trouble
+from production.holders import has_ended
 from production.models import LedgerEntry, Priority, Sharing, StatusChange, Take, Task
 from production.outside import pause_after
 from production.progress import progress_of
@@ -151,8 +152,8 @@ def _begin(task_id: int) -> bool:
 
 
 def _free(now: dt.datetime) -> Q:
-    """Nobody is telling it. A lease that ends later than any could, has ended: the clock was put back."""
-    return Q(telling_until=None) | Q(telling_until__lte=now) | Q(telling_until__gt=now + 2 * LEASE)
+    """Nobody is telling it."""
+    return Q(telling_until=None) | has_ended("telling_until", LEASE, now)
 
 
 def _send_off(task: Task) -> bool:

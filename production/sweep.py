@@ -21,6 +21,7 @@ from production import (
     dispatch,
     explain,
     flow,
+    holders,
     intake,
     letters,
     outbox,
@@ -56,7 +57,7 @@ def tick() -> bool:
         _round()
         ended = {"beat": timezone.now()}
     finally:
-        mine = Heartbeat.objects.filter(name=SWEEP, holder=dispatch.holder())
+        mine = Heartbeat.objects.filter(name=SWEEP, holder=holders.me())
         mine.update(holder="", busy_until=None, **ended)
     return True
 
@@ -70,12 +71,11 @@ def beat(name: str, cluster_name: str) -> None:
 
 
 def _take_turn() -> bool:
-    """Whether it is ours: nobody's, of one who hangs, or of a process of this machine that is dead. A turn that ends
-    later than any could, has ended: the clock was put back."""
-    me, now = dispatch.holder(), timezone.now()
+    """Whether it is ours: nobody's, of one who hangs, or of a process of this machine that is dead."""
+    me, now = holders.me(), timezone.now()
     row, _ = Heartbeat.objects.get_or_create(name=SWEEP, defaults={"cluster": SWEEP, "beat": NEVER})
-    free = Q(busy_until=None) | Q(busy_until__lte=now) | Q(busy_until__gt=now + 2 * TURN) | Q(holder=me)
-    if dispatch.is_dead(row.holder):
+    free = Q(busy_until=None) | holders.has_ended("busy_until", TURN, now) | Q(holder=me)
+    if holders.is_dead(row.holder):
         free |= Q(holder=row.holder)
     return bool(Heartbeat.objects.filter(free, name=SWEEP).update(holder=me, busy_until=now + TURN))
 

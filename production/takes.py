@@ -9,18 +9,21 @@ import hashlib
 import json
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Case, F, Max, Q, When
 from django.utils import timezone
 
+from channels_app.models import Channel
 from production.errors import Kind, StaleError, Trouble
+from production.holders import is_dead
 from production.models import IN_FLIGHT, Take, Task
 from production.providers import is_simulated
 from production.stages import PIECES, Piece
+from production.statements import Part, columns, read_with
 
 State = Take.State
 WITH = ("task__channel", "channel", "lane")  # what whoever works on a take will read
@@ -40,7 +43,14 @@ SET state = 'claimed', token = gen_random_uuid(), holder = %(holder)s, host = %(
 FROM (SELECT id FROM production_take WHERE id = ANY(%(ids)s) AND state = 'waiting' AND NOT (paused AND ref = '')
     FOR UPDATE SKIP LOCKED) AS line
 WHERE take.id = line.id
+RETURNING take.*
 """
+CLAIMED = f"""
+SELECT {columns(Take, "claimed")}, {columns(Task, "task")}, {columns(Channel, "channel")}
+FROM claimed
+JOIN production_task AS task ON task.id = claimed.task_id
+JOIN channels_channel AS channel ON channel.id = task.channel_id
+"""  # noqa: S608 - names of columns
 
 
 # ---------------------------------------------------------------- planned
@@ -88,9 +98,10 @@ def cancel(takes: Iterable[Take]) -> int:
 # ---------------------------------------------------------------- claimed
 
 
-def claim(ids: Sequence[int], holder: str, now: dt.datetime) -> list[Take]:
+def claim(ids: Sequence[int], holder: str, now: dt.datetime, **beside: Part) -> list[Take]:
     """WAITING -> CLAIMED, in the order of `ids`. Called with the lane's row locked. What somebody else has locked or
-    moved meanwhile (a cancel) is left out. Two statements for any number.
+    moved meanwhile (a cancel) is left out. One statement for any number; `beside` is what others write in it about
+    those in `claimed`.
 
     Whether a take is simulated shows now, when it goes to an address, or already in what it is made from. One that
     already has the provider's job id is claimed to collect it: that is no new attempt, buys nothing, needs no slot.
@@ -99,12 +110,11 @@ def claim(ids: Sequence[int], holder: str, now: dt.datetime) -> list[Take]:
         return []
     values: dict[str, Any] = {"ids": list(ids), "holder": holder, "host": socket.gethostname(), "now": now}
     values |= {"lease": now + settings.LEASE, "slots": SLOTS, "simulated": _simulated_kinds()}
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, values)
-    mine = Take.objects.filter(pk__in=ids, state=State.CLAIMED, holder=holder, started=now).order_by()
-    found = {take.pk: take for take in mine.select_related("task__channel")}
-    for take in found.values():
-        take.channel = take.task.channel
+    parts = {"claimed": Part(CLAIM, values)} | beside
+    found = {}
+    for take, task, channel in read_with(parts, CLAIMED, Take, Task, Channel):
+        take.task, take.channel, task.channel = task, channel, channel
+        found[take.pk] = take
     return [found[pk] for pk in ids if pk in found]
 
 
@@ -123,13 +133,13 @@ def renew(takes: Iterable[Take]) -> None:
         _mine(take).update(lease_until=timezone.now() + settings.LEASE, progress=take.progress)
 
 
-def reap(host: str, is_alive: Callable[[str], bool]) -> set[str]:
+def reap() -> set[str]:
     """End the leases of this machine's holders that are not alive any more. Returns the lanes they worked in.
 
     Whose holders they are stands in their names: what another machine has taken over still has ours as its `host`.
     """
-    held = Take.objects.filter(state=State.CLAIMED, holder__startswith=f"{host}:", lease_until__gt=timezone.now())
-    dead = {holder for holder in set(held.values_list("holder", flat=True)) if not is_alive(holder)}
+    held = Take.objects.filter(state=State.CLAIMED, lease_until__gt=timezone.now())
+    dead = {holder for holder in set(held.values_list("holder", flat=True)) if is_dead(holder)}
     orphans = held.filter(holder__in=dead)
     lanes = set(orphans.values_list("lane_id", flat=True)) if dead else set()
     orphans.update(lease_until=timezone.now())

@@ -19,11 +19,12 @@ from django.db.models import Model
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import lifecycle, recipes, takes, workspace
+from production import ledger, lifecycle, recipes, takes, workspace
 from production.models import Asset, Clip, LedgerEntry, Take, Task
 from production.providers import is_simulated
 from production.recipes import Need, Recipe
 from production.stages import ERRORS, PIECE, STAGE, STAGES, STEPS, Stage, Status, Verb
+from production.statements import Part, read_with
 from tests.media import ffmpeg, picture
 
 PASSWORD = "a-password-of-the-tests"
@@ -175,6 +176,13 @@ def claim(take: Take, holder: str = "here:1") -> Take:
     """The waiting take, claimed by `holder`."""
     (claimed,) = takes.claim([take.pk], holder, timezone.now())
     return claimed
+
+
+def reserve(take: Take) -> None:
+    """The line of the take's present attempt, as its claim writes it."""
+    part = ledger.reserving(take.lane, timezone.now())
+    claimed = {"claimed": Part("SELECT * FROM production_take WHERE id = %(take)s", {"take": take.pk}), "line": part}
+    read_with(claimed, "SELECT 1")
 
 
 def make_ledger_entry(take: Take, usd: str, **words: Any) -> LedgerEntry:

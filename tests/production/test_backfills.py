@@ -16,7 +16,7 @@ from production.stages import Status
 from sandbox.client import SandboxClient
 from tests.factories import fresh, make_channel, make_ledger_entry, make_production, make_take, make_task
 from tests.media import picture
-from tests.production.test_claims import assert_tallies_say_what_the_lines_say
+from tests.production.test_caps import assert_tallies_say_what_the_lines_say
 from tests.sandboxes import make_board
 
 pytestmark = pytest.mark.django_db

@@ -5,13 +5,14 @@ import socket
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import dispatch, ledger, takes
+from production import dispatch, holders, ledger, takes
 from production.models import LedgerEntry, Priority, Provider, Take, Task
 from production.stages import Status
-from tests.factories import make_channel, make_take, make_task
+from tests.factories import make_channel, make_take, make_task, reserve
 from tests.production.beside import many
 from tests.rings import rings
 
@@ -56,7 +57,7 @@ def test_claim_writes_the_intent_before_the_call():
     assert (line.take, line.attempt, line.state) == (take, 1, LedgerEntry.State.RESERVED)
     assert line.intended_usd == ledger.intended(take) > 0
     assert line.actual_usd is None
-    assert take.holder == dispatch.holder()
+    assert take.holder == holders.me()
 
 
 @pytest.mark.django_db
@@ -71,7 +72,7 @@ def test_claim_refuses_a_second_line_for_the_same_attempt():
     make_waiting(1)
     (take,) = dispatch.claim("images", 1)
     with pytest.raises(IntegrityError), transaction.atomic():
-        ledger.reserve([take], take.lane, timezone.now())
+        reserve(take)
 
 
 @pytest.mark.django_db
@@ -153,7 +154,7 @@ def test_adopt_only_what_has_no_living_holder():
     Take.objects.filter(pk=first.pk).update(lease_until=timezone.now(), holder="a-dead-one")
     (adopted,) = dispatch.adopt("images", 4)
     assert (adopted.pk, adopted.token, adopted.attempt) == (first.pk, token, 1)
-    assert adopted.holder == dispatch.holder()
+    assert adopted.holder == holders.me()
     assert takes.is_held(second)
 
 
@@ -184,11 +185,28 @@ def test_ring_lane_rings_the_cluster_that_works_on_it():
 
 
 @pytest.mark.django_db
-def test_claim_is_as_deep_for_many_channels_as_for_one(django_assert_max_num_queries):
+def test_claim_asks_as_often_for_many_channels_as_for_one(django_assert_num_queries):
+    """The lane, its slots, the caps, the line, the tallies, the claim; a savepoint stands for BEGIN and COMMIT here."""
     for _ in range(5):
         make_waiting(1, task=make_task(Status.GENERATING_ASSETS, channel=make_channel()))
-    with django_assert_max_num_queries(5 + 2 * 5 + 2):
+    with django_assert_num_queries(6 + 2):
         assert len(dispatch.claim("images", 5)) == 5
+
+
+@pytest.mark.django_db
+def test_claim_brings_what_whoever_works_on_it_will_read(django_assert_num_queries):
+    """Column by column what the ORM reads, and nothing that would have to be read again."""
+    channel = make_channel(name="Deep water", gates=["assets"], voice_style="0.2500")
+    make_waiting(2, task=make_task(Status.GENERATING_ASSETS, channel=channel))
+    claimed = dispatch.claim("images", 2)
+    with django_assert_num_queries(0):
+        rows = [row for take in claimed for row in (take, take.task, take.task.channel, take.channel, take.lane)]
+    for row in rows:
+        assert values(row) == values(type(row).objects.get(pk=row.pk))
+
+
+def values(row: Model) -> dict[str, object]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
 # ---------------------------------------------------------------- a machine vanishes

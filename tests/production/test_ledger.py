@@ -3,12 +3,11 @@
 from decimal import Decimal
 
 import pytest
-from django.utils import timezone
 
 from production import ledger
-from production.models import LedgerEntry, Provider, Take
+from production.models import LedgerEntry, Take
 from production.stages import Status
-from tests.factories import make_ledger_entry, make_take, make_task
+from tests.factories import make_ledger_entry, make_take, make_task, reserve
 
 pytestmark = pytest.mark.django_db
 State = LedgerEntry.State
@@ -18,7 +17,7 @@ PRICE = Decimal("0.42")
 @pytest.fixture
 def take() -> Take:
     take = make_take(make_task(Status.GENERATING_VIDEO), "clip", 1, state=Take.State.WAITING, attempt=1)
-    ledger.reserve([take], Provider.objects.get(pk="video"), timezone.now())
+    reserve(take)
     return take
 
 
@@ -65,7 +64,8 @@ def test_unknown_line_is_settled_when_the_render_turns_up(take):
 def test_another_attempt_gets_its_own_line(take):
     ledger.write_off(take, "lost")
     take.attempt = 2
-    ledger.reserve([take], take.lane, timezone.now())
+    take.save()
+    reserve(take)
     ledger.settle(take, Decimal("0.30"))
     assert LedgerEntry.objects.total() == PRICE + Decimal("0.30")
     assert ledger.intended(take) == PRICE
@@ -79,7 +79,7 @@ def test_intended_is_nothing_for_what_is_free():
 def test_reserve_marks_simulated_calls(settings):
     settings.ADDRESSES = settings.ADDRESSES | {"KIE_BASE_URL": "http://127.0.0.1:1"}
     take = make_take(make_task(Status.GENERATING_VIDEO), "clip", 1, state=Take.State.WAITING)
-    ledger.reserve([take], take.lane, timezone.now())
+    reserve(take)
     assert take.ledger.get().simulated
 
 

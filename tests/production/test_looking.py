@@ -16,6 +16,7 @@ from production import (
     explain,
     flaws,
     flow,
+    holders,
     jobs,
     looking,
     takes,
@@ -302,7 +303,7 @@ def finished(stage: str, findings: list[dict[str, Any]], do: Callable[..., Any])
     do(flow.advance_by_id, task.pk)
     waiting = list(task.takes.filter(state=State.WAITING).order_by("position"))
     for take in waiting:
-        take = takes.claim([take.pk], dispatch.holder(), take.created)[0]
+        take = takes.claim([take.pk], holders.me(), take.created)[0]
         path = workspace.run_folder(take) / f"{take.kind}{take.piece.suffix}"
         path.parent.mkdir(parents=True)
         path.write_bytes(media(take.piece.suffix, 1))

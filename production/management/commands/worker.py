@@ -32,7 +32,7 @@ from django_q.monitor import monitor
 from django_q.signing import BadSignature, SignedPackage
 from django_q.worker import worker
 
-from production import dispatch, sweep
+from production import holders, sweep
 
 log = structlog.get_logger(__name__)
 fork = get_context("fork")
@@ -162,7 +162,7 @@ class Pool:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.beat = dispatch.holder()
+        self.beat = holders.me()
         self.complaint = Complaint()
         self.is_ending = False
         self.stop, self._open = Pipe(duplex=False)
