@@ -4,16 +4,14 @@ A second yes to the same content is a no-op that names the first. Errors: Illega
 is possible), DecisionError (what was asked does not fit this task).
 """
 
-import json
 from collections.abc import Iterable, Mapping
 
-import yaml
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from production import flow, gates, handling, ledger, lifecycle, lint, planning, reasons, recipes, takes
+from production import flow, gates, handling, ledger, lifecycle, lint, planning, reasons, recipes, rewording, takes
 from production.dispatch import ring_lane
 from production.errors import DecisionError
 from production.look import UNSEEN, Look, witness
@@ -21,12 +19,10 @@ from production.models import Approval, Decision, Take, Task
 from production.models.decision import VERDICTS
 from production.outside import storable
 from production.recipes import Need
-from production.stages import ERRORS, PIECE, REVIEWS, STAGE, STAGES, STEP, Stage, Status, Verb, followers
+from production.stages import ERRORS, REVIEWS, STAGE, STAGES, STEP, Stage, Status, Verb, followers
 
 State = Take.State
 PICK = "pick"  # a decision that moves nothing
-MOST_DEPTH = 20  # of lists in lists; a plan has three
-MOST_TEXT = 100_000  # characters of a step that is rewritten
 MOST_REASON = 2000
 
 
@@ -101,8 +97,8 @@ def rewrite(task: Task, position: int, text: str, *, by: str) -> str:
     take = outputs.get(step.name)
     if take is None:
         raise DecisionError(f"{step.title} is not written yet")
-    output = _parsed(text)
-    _require_fit(outputs, take, output)
+    output = rewording.parsed(text)
+    rewording.require_fit(outputs, take, output)
     if task.title == take.result.get("title"):  # the model's, not the creator's
         Task.objects.filter(pk=task.pk).update(title="")
     takes.cancel(task.takes.of("plan", position).filter(state=State.FAILED))  # a person has done what it could not
@@ -111,36 +107,6 @@ def rewrite(task: Task, position: int, text: str, *, by: str) -> str:
     _take_back_yes(task, first)
     lifecycle.remark(task, f"{step.title} rewritten", stage=first, by=by)
     return f"{step.title} rewritten"
-
-
-def _require_fit(outputs: dict[str, Take], take: Take, output: dict[str, object]) -> None:
-    """Errors: DecisionError where the plan would not be one with this output of the step."""
-    if fault := planning.misfit(outputs, {STEP[take.position].name: output}):
-        raise DecisionError(f"{fault}. Nothing was changed")
-
-
-def _parsed(text: str) -> dict[str, object]:
-    """Errors: DecisionError."""
-    if len(text) > MOST_TEXT:
-        raise DecisionError(f"At most {MOST_TEXT} characters")
-    try:
-        _require_plain(text)
-        output = storable(json.loads(json.dumps(yaml.safe_load(text))))
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as fault:
-        raise DecisionError(f"It can't be read: {' '.join(str(fault).split())[:200]}") from fault
-    if not isinstance(output, dict):
-        raise DecisionError("It must keep the names that it has, each with its content")
-    return output
-
-
-def _require_plain(text: str) -> None:
-    """No bomb: aliases multiply, and of nested lists a hundred thousand characters take the parser minutes. Errors:
-    ValueError, yaml.YAMLError."""
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > MOST_DEPTH:
-            raise ValueError("YAML aliases are not for plans" if depth <= MOST_DEPTH else "it is nested too deeply")
 
 
 @transaction.atomic
@@ -202,7 +168,7 @@ def redo(
     witness(task, stage, Verb.REDO, by=by, look=look, reason=reason)
     for piece, text in (words or {}).items():
         if piece in wanted and text.strip():
-            _edit(task, piece, text.strip(), by=by)
+            rewording.reword(task, piece, text.strip(), by=by)
     takes.write_again(task, followers([position for kind, position in wanted if kind == "plan"]))
     needs = _needs(task, stage, wanted)
     lifecycle.move(task, Verb.REDO, by=by, stage=stage, reason=reason)
@@ -278,7 +244,7 @@ def _require_a_step(task: Task, take: Take) -> None:
     """Errors: DecisionError where an older take of a step would make no plan with the other steps, or no more can."""
     if take.position not in STEP or STAGES[0] not in (_stage_at_gate(task), lifecycle.failed_stage(task)):
         raise DecisionError("A step of the plan is picked at the assets gate or after an asset error")
-    _require_fit(planning.outputs_so_far(task) | {STEP[take.position].name: take}, take, take.result)
+    rewording.require_fit(planning.outputs_so_far(task) | {STEP[take.position].name: take}, take, take.result)
 
 
 @transaction.atomic
@@ -363,33 +329,3 @@ def _plan_again(task: Task, need: Need) -> None:
     if former.live().exists():
         raise DecisionError(f"{need.piece.kind} {need.position or ''} is being made at this moment")
     flow.plan(task, need)
-
-
-def _edit(task: Task, which: tuple[str, int], words: str, *, by: str) -> None:
-    """Write new words into the plan row that the piece is made from."""
-    kind, position = which
-    piece = PIECE.get(kind)
-    if piece is None or not piece.words:
-        raise DecisionError(f"A {kind} has no words of its own; change what it is made from")
-    rows = task.assets if piece.per == "asset" else task.clips
-    words = storable(words)[:2000]
-    rows.filter(number=position).update(**{piece.words: words})
-    outputs = planning.outputs_so_far(task)
-    if found := planning.reworded(outputs, kind, position, words):
-        _require_fit(outputs, *found)
-        before = _plan_hashes(task)
-        takes.amend(*found)  # or the plan's next landing would bring the former words back
-        planning.look_over(task)
-        _say_yes_to_own_words(task, before, by)
-
-
-def _plan_hashes(task: Task) -> tuple[str, str]:
-    return recipes.plan_hash(task), recipes.content_hash(task, STAGES[0])
-
-
-def _say_yes_to_own_words(task: Task, before: tuple[str, str], by: str) -> None:
-    """Who rewords a piece of an approved plan says yes to it by that; not where lint wants a yes of its own."""
-    for old, new in zip(before, _plan_hashes(task), strict=True):
-        yes = task.approvals.filter(stage=STAGES[0].name, content_hash=old)
-        if old != new and yes.exists() and not lint.stops(task):
-            Approval.objects.get_or_create(task=task, stage=STAGES[0].name, content_hash=new, defaults={"by": by})
