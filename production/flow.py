@@ -1,10 +1,9 @@
-"""Moves a task along: starts stages, settles attempts, ends stages, opens and passes gates.
+"""Moves a task along: starts stages, plans what they lack, ends them, opens and passes gates.
 
-The writers below (lifecycle, takes, ledger) each know one table; this is where they meet. Every function that settles
-or plans holds the task's row lock, so two takes that settle together can't both miss the end of their stage.
+The writers below (lifecycle, takes, alerts) may not know each other; this is where they meet. Every function that plans
+holds the task's row lock, so two takes that settle together can't both miss the end of their stage.
 """
 
-import datetime as dt
 from collections.abc import Iterator
 from functools import partial
 
@@ -16,14 +15,12 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from channels_app.models import Channel
-from production import alerts, gates, ledger, lifecycle, planning, providers, recipes, takes, workspace
-from production.attempts import Outcome
+from production import alerts, gates, lifecycle, planning, recipes, takes, workspace
 from production.dispatch import ring_lane
-from production.errors import Kind, Trouble, apart
+from production.errors import Kind, apart
 from production.models import Approval, Take, Task
-from production.providers import most_tries, next_try
 from production.recipes import Need
-from production.stages import REVIEWS, RUNNING, STAGE, STAGES, WAITS_IN, Stage, Status, Verb
+from production.stages import REVIEWS, RUNNING, STAGES, WAITS_IN, Stage, Status, Verb
 
 log = structlog.get_logger(__name__)
 SYSTEM = lifecycle.SYSTEM
@@ -214,133 +211,6 @@ def slot_is_free(task: Task) -> None:
     transaction.on_commit(partial(start_waiting, task.channel_id), robust=True)
 
 
-# ---------------------------------------------------------------- attempts are settled
-
-
-@transaction.atomic
-def settle(take: Take, outcome: Outcome) -> None:
-    """Book what an attempt came to and move its task along. One whose claim was adopted meanwhile moves nothing."""
-    task = lifecycle.lock(take.task_id)
-    if not takes.is_held(take):
-        log.warning("take_settle_late", task=task.pk, channel=task.channel.slug, take=take.pk)
-        if outcome.ref and take.token:
-            takes.heard_of(take.token, outcome.ref)  # as good as a callback
-        if outcome.usd is not None:
-            ledger.settle(take, outcome.usd)  # what was given up as unknown has a price after all
-        return
-    takes.read_ref(take)
-    take.task = task
-    if outcome.trouble:
-        _settle_trouble(task, take, outcome.trouble, outcome)
-    elif outcome.output:
-        _settle_done(task, take, outcome)
-    else:
-        takes.submitted(take, outcome.ref)
-        ledger.submitted(take)
-    log.info(
-        "take_attempt_settled", task=task.pk, channel=task.channel.slug, take=take.pk, piece=take.name, state=take.state
-    )
-    advance(task)
-
-
-def _settle_done(task: Task, take: Take, outcome: Outcome) -> None:
-    assert outcome.output
-    takes.done(take, output=workspace.relative(take, outcome.output), **outcome.made)
-    ledger.settle(take, outcome.usd)
-    make_count(task, take)
-    lifecycle.show(task)
-
-
-def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) -> None:
-    if trouble.kind == Kind.UNKNOWN:
-        _settle_unknown(task, take, trouble)
-        return
-    collecting = take.state == State.CLAIMED and bool(take.ref) and not outcome.dead_ref
-    wanted = collecting or _is_in_its_stage(task, take)  # a cancelled task buys nothing more
-    again = due = next_try(trouble, take.tries + 1, take.lane) if wanted else None
-    if again and trouble.kind == Kind.QUOTA and not collecting:  # what is paid is asked for when the quota is back
-        due = _close_lane(take, trouble, again)
-    if not collecting:
-        _book_failure(take, trouble, outcome)
-    elif not again:
-        ledger.settle(take, outcome.usd)  # rendered and billed, only not to be had any more
-    if again and due:
-        takes.again_at(take, trouble, due, counts=trouble.kind != Kind.QUOTA, keep_ref=collecting)
-        _note_next_try(task, take, trouble, again)
-    else:
-        takes.failed(take, trouble, keep_ref=collecting)
-        lifecycle.note(task, f"{take.name}: {trouble.message} ({trouble.kind})", stage=_stage(take))
-
-
-def _close_lane(take: Take, trouble: Trouble, until: dt.datetime) -> dt.datetime:
-    """Nobody else needs to hear the same no: the lane waits, and this take in it. A channel with an account of its own
-    waits alone. Returns when the take is due. Before any tally is locked: a claim locks them in this order too."""
-    if take.channel.tokens.filter(name__in=take.piece.secrets).exists():
-        return until
-    providers.close(take.lane_id, until, trouble.message)
-    alerts.raise_alarm(f"Lane {take.lane_id} has used up its quota: {trouble.message}", cause=f"quota:{take.lane_id}")
-    return timezone.now()
-
-
-def _settle_unknown(task: Task, take: Take, trouble: Trouble) -> None:
-    """With the job's id it is not unknown: it is asked about, and where that was in vain for too long, a person is."""
-    if not take.ref:
-        ledger.unknown(take, trouble.message)
-        takes.unknown(take, trouble, until=timezone.now() + _patience(take))
-    elif take.state == State.CLAIMED:
-        takes.submitted(take, take.ref)
-        ledger.submitted(take)
-    else:
-        ledger.unknown(take, trouble.message)
-        takes.failed(take, trouble, keep_ref=True)
-        lifecycle.note(task, f"{take.name}: {trouble.message}; a retry asks once more", stage=_stage(take))
-
-
-def _book_failure(take: Take, trouble: Trouble, outcome: Outcome) -> None:
-    if outcome.usd:
-        ledger.settle(take, outcome.usd)
-    else:
-        ledger.release(take, trouble.message)
-
-
-def _note_next_try(task: Task, take: Take, trouble: Trouble, again: dt.datetime) -> None:
-    what_next = (
-        f"waits until {again:%H:%M} UTC"
-        if trouble.kind == Kind.QUOTA
-        else (f"attempt {take.tries + 1} of {most_tries()} at {again:%H:%M} UTC")
-    )
-    lifecycle.note(task, f"{take.name}: {trouble.message}; {what_next}", stage=_stage(take))
-
-
-def _patience(take: Take) -> dt.timedelta:
-    """A render calls back with our token even if the reply to its submission was lost; nothing else does."""
-    return settings.UNKNOWN_LIMIT if take.piece.two_phase else dt.timedelta()
-
-
-@transaction.atomic
-def give_up_asking(take_id: int) -> None:
-    """A take whose outcome can't be found out: written off and bought again if it is cheap and has tries left, else a
-    person decides."""
-    task = lifecycle.lock(Take.objects.values_list("task_id", flat=True).get(pk=take_id))
-    take = Take.objects.select_for_update(of=("self",)).select_related("lane").get(pk=take_id)
-    if take.state != State.UNKNOWN or take.due_at > timezone.now():
-        return
-    price = ledger.intended(take)
-    again = next_try(Trouble(Kind.TRANSIENT, take.error, retry_after=0), take.tries + 1, take.lane)
-    if again and price <= take.lane.write_off_usd and _is_in_its_stage(task, take):
-        ledger.write_off(take, f"{take.error}; {price} USD counted as spent")
-        takes.again_at(take, Trouble(Kind.UNKNOWN, take.error), again, counts=True, keep_ref=False)
-        lifecycle.note(task, f"{take.name}: {take.error}; {price} USD written off, made again now", stage=_stage(take))
-        ring_lane(take.lane_id)
-    else:
-        undecided = Trouble(Kind.UNKNOWN, f"{take.error}; it may have cost {price} USD, so you decide")
-        takes.failed(take, undecided, keep_ref=True)
-        lifecycle.note(
-            task, f"{take.name}: {take.error}; {price} USD may be spent: a person decides", stage=_stage(take)
-        )
-        advance(task)
-
-
 def make_count(task: Task, take: Take) -> None:
     """The selected take's result goes into rows where it belongs there, its file to the piece's own place."""
     if take.piece.lands:
@@ -355,15 +225,6 @@ def _file_name(take: Take) -> str:
         asset = take.task.assets.get(number=take.position)
         return f"{asset.kind}s/{asset.key}"
     return f"clip_{take.position:02}" if take.piece.per == "clip" else take.kind
-
-
-def _is_in_its_stage(task: Task, take: Take) -> bool:
-    """Whether the task is making what the take is a piece of."""
-    return RUNNING.get(Status(task.status)) == _stage(take)
-
-
-def _stage(take: Take) -> Stage:
-    return STAGE[take.piece.stage]
 
 
 @transaction.atomic

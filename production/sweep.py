@@ -27,6 +27,7 @@ from production import (
     outbox,
     reception,
     reconcile,
+    settling,
     sharing,
     usual,
     workspace,
@@ -95,7 +96,7 @@ def _move_tasks() -> None:
     for channel_id in _with_waiting_tasks():
         _apart(flow.start_waiting, channel_id)
     for take_id in Take.objects.filter(state=State.UNKNOWN, due_at__lte=timezone.now()).values_list("pk", flat=True):
-        _apart(flow.give_up_asking, take_id)
+        _apart(settling.give_up_asking, take_id)
     for task_id in _idle_tasks():
         _apart(flow.advance_by_id, task_id)
 

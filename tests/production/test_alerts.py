@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from production import alerts, decisions, flow, jobs, lifecycle, sweep
+from production import alerts, decisions, flow, jobs, lifecycle, settling, sweep
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
 from production.models import Alert, Delivery, Take, Task
@@ -321,7 +321,7 @@ def test_without_destinations_alerts_stay_in_the_admin(settings: Settings):
 def test_second_failure_of_a_task_is_told():
     task = advanced(Status.GENERATING_AUDIO, clips=1, assets=2)
     for _ in range(2):
-        flow.settle(claimed("voice"), Outcome(trouble=Trouble(Kind.PERMANENT, "the key is wrong")))
+        settling.settle(claimed("voice"), Outcome(trouble=Trouble(Kind.PERMANENT, "the key is wrong")))
         assert Alert.objects.get().tell_at is not None
         Alert.objects.update(tell_at=None, told=timezone.now() - dt.timedelta(hours=3))
         decisions.retry(fresh(task), by="ada")

@@ -17,7 +17,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app.models import Token
-from production import attempts, dispatch, jobs, runner, stages, takes, workspace
+from production import attempts, dispatch, jobs, runner, settling, stages, takes, workspace
 from production.attempts import Outcome
 from production.errors import Kind
 from production.models import Alert, Take
@@ -404,7 +404,7 @@ def test_ask_that_the_provider_refuses_is_an_alert_until_it_answers(scripts: Scr
         Take.objects.update(due_at=timezone.now())
         jobs.ask("video")
         assert Alert.objects.open().filter(cause=cause).count() == told
-        jobs._tell_of_asking("video", "the common key", "")
+        settling.tell_of_asking("video", "the common key", "")
         assert Alert.objects.open().filter(cause=cause).count() == told
     assert "401: the key is wrong" in Alert.objects.get().message
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from channels_app.models import Token
-from production import decisions, dispatch, flow, jobs, lifecycle, outbox, recipes, sweep, takes, workspace
+from production import decisions, dispatch, flow, jobs, lifecycle, outbox, recipes, settling, sweep, takes, workspace
 from production.attempts import Outcome
 from production.errors import Kind, Trouble
 from production.models import Alert, Approval, Job, LedgerEntry, Provider, Take, Task
@@ -53,7 +53,7 @@ def settle(take: Take, trouble: Trouble | None = None, **words: Any) -> Take:
     """Settle an attempt as `trouble`, or as done with a file."""
     if not trouble and not words:
         words = write_output(take, b"whole") | {"usd": Decimal("0.02")}
-    flow.settle(take, Outcome(trouble=trouble, **words))
+    settling.settle(take, Outcome(trouble=trouble, **words))
     return fresh(take)
 
 
@@ -265,7 +265,7 @@ def test_settle_late_leaves_the_booking_to_its_holder():
     take = claim()
     late = Take.objects.get(pk=take.pk)
     takes.adopt(take, "another")
-    flow.settle(late, Outcome(trouble=Trouble(Kind.PERMANENT, "late")))
+    settling.settle(late, Outcome(trouble=Trouble(Kind.PERMANENT, "late")))
     assert fresh(take).state == State.CLAIMED
     assert not task.changes.filter(is_error=True).exists()
     assert LedgerEntry.objects.get().state == "reserved"
@@ -335,7 +335,7 @@ def test_settle_unknown_below_the_limit_is_written_off_and_made_again():
     task = running()
     take = settle(claim(), Trouble(Kind.UNKNOWN, "its worker was killed"))
     assert take.state == State.UNKNOWN
-    flow.give_up_asking(take.pk)
+    settling.give_up_asking(take.pk)
     assert fresh(take).state == State.WAITING
     assert take.ledger.get().state == LedgerEntry.State.WRITTEN_OFF
     assert "0.0336 USD written off, made again now" in outbox.error_log(task)
@@ -346,10 +346,10 @@ def test_settle_unknown_below_the_limit_is_written_off_and_made_again():
 def test_settle_unknown_above_the_limit_is_for_a_person():
     task = running(Status.GENERATING_VIDEO, clips=1, assets=2)
     take = settle(claim("video"), Trouble(Kind.UNKNOWN, "reply lost"))
-    flow.give_up_asking(take.pk)
+    settling.give_up_asking(take.pk)
     assert fresh(take).state == State.UNKNOWN, "the provider may still call back"
     Take.objects.update(due_at=timezone.now())
-    flow.give_up_asking(take.pk)
+    settling.give_up_asking(take.pk)
     assert fresh(take).state == State.FAILED
     assert take.ledger.get().state == LedgerEntry.State.UNKNOWN
     assert LedgerEntry.objects.total() == Decimal("0.42")
@@ -361,7 +361,7 @@ def test_give_up_asking_a_cancelled_task_buys_nothing():
     task = running()
     take = settle(claim(), Trouble(Kind.UNKNOWN, "killed"))
     decisions.cancel(task, by="Ada")
-    flow.give_up_asking(take.pk)
+    settling.give_up_asking(take.pk)
     assert fresh(take).state == State.FAILED
     assert take.ledger.get().state == LedgerEntry.State.UNKNOWN
 
@@ -378,9 +378,9 @@ def test_render_is_submitted_asked_collected():
     take = render()
     assert (take.state, take.ref) == (State.SUBMITTED, "job-1")
     assert take.ledger.get().state == LedgerEntry.State.SUBMITTED
-    jobs._heed(take, {"state": "generating"})
+    settling.heed(take, {"state": "generating"})
     assert fresh(take).state == State.SUBMITTED
-    jobs._heed(take, {"state": "success"})
+    settling.heed(take, {"state": "success"})
     take = claim("video")
     assert take.ref == "job-1"
     settle(take)
@@ -391,7 +391,7 @@ def test_render_is_submitted_asked_collected():
 def test_render_that_failed_is_bought_anew_on_retry(do):
     """The dead job is not collected for ever."""
     take = render()
-    jobs._heed(take, {"state": "fail", "kind": "refused", "message": "a face"})
+    settling.heed(take, {"state": "fail", "kind": "refused", "message": "a face"})
     assert fresh(take).state == State.FAILED
     assert take.ledger.get().state == LedgerEntry.State.RELEASED
     assert fresh(take.task).status == Status.VIDEO_ERROR
@@ -403,7 +403,7 @@ def test_render_that_failed_is_bought_anew_on_retry(do):
 def test_render_that_proves_dead_while_it_is_collected_is_bought_anew():
     """A callback names the job of a lost reply; whoever collects it hears that it has failed."""
     take = render()
-    jobs._heed(take, {"state": "success"})
+    settling.heed(take, {"state": "success"})
     dead = settle(claim("video"), Trouble(Kind.TRANSIENT, "generation failed", retry_after=0), dead_ref=True)
     assert (dead.state, dead.ref, dead.ledger.get().state) == (State.WAITING, "", LedgerEntry.State.RELEASED)
     again = claim("video")
@@ -412,7 +412,7 @@ def test_render_that_proves_dead_while_it_is_collected_is_bought_anew():
 
 def test_render_that_cannot_be_fetched_yet_is_collected_again():
     take = render()
-    jobs._heed(take, {"state": "success"})
+    settling.heed(take, {"state": "success"})
     settle(claim("video"), Trouble(Kind.TRANSIENT, "the download broke off", retry_after=0))
     again = claim("video")
     assert (again.pk, again.ref, again.attempt, again.ledger.count()) == (take.pk, "job-1", 1, 1)
@@ -421,14 +421,14 @@ def test_render_that_cannot_be_fetched_yet_is_collected_again():
 @pytest.mark.parametrize("said", [{"state": "fail", "kind": "x"}, {"state": "fail", "message": None}])
 def test_render_failure_in_odd_words_is_permanent(said):
     take = render()
-    jobs._heed(take, said)
+    settling.heed(take, said)
     assert (fresh(take).state, take.error_kind) == (State.FAILED, "permanent")
 
 
 def test_render_without_end_waits_for_a_person_and_a_retry_asks_once_more(settings):
     take = render()
     Take.objects.update(started=timezone.now() - settings.RENDER_LIMIT - HOUR)
-    jobs._heed(fresh(take), {"state": "generating"})
+    settling.heed(fresh(take), {"state": "generating"})
     assert fresh(take).state == State.FAILED
     assert "may still bill it" in take.error
     assert take.ledger.get().state == LedgerEntry.State.UNKNOWN
@@ -438,7 +438,7 @@ def test_render_without_end_waits_for_a_person_and_a_retry_asks_once_more(settin
 
 def test_render_that_cannot_be_fetched_keeps_its_job_and_its_cost(do):
     take = render()
-    jobs._heed(take, {"state": "success"})
+    settling.heed(take, {"state": "success"})
     take = settle(claim("video"), Trouble(Kind.TRANSIENT, "download broke"))
     assert (take.state, take.ref, take.tries) == (State.WAITING, "job-1", 1)
     Take.objects.update(due_at=timezone.now())
@@ -569,7 +569,7 @@ def test_settle_in_jobs_survives_a_stale_take():
     take = render()
     late = Take.objects.get(pk=take.pk)
     late.holder = "somebody"
-    jobs._settle(late, Outcome(ref="job-2"))
+    settling.settle_surely(late, Outcome(ref="job-2"))
     assert fresh(take).ref == "job-1"
 
 
@@ -600,7 +600,7 @@ def test_take_that_was_paid_but_could_not_be_booked_waits_for_a_person(monkeypat
     task = advanced(Status.GENERATING_AUDIO, clips=1, assets=2)
     take = claimed("voice")
     break_landing(monkeypatch)
-    jobs._settle(take, Outcome(**write_output(take, media(".mp3", 8)), seconds=8.0, usd=said))
+    settling.settle_surely(take, Outcome(**write_output(take, media(".mp3", 8)), seconds=8.0, usd=said))
     assert (fresh(take).state, fresh(take).error_kind) == (State.FAILED, Kind.PERMANENT)
     assert (take.ledger.get().state, take.ledger.get().counts) == (LedgerEntry.State.SETTLED, Decimal(counts))
     assert fresh(task).status == Status.AUDIO_ERROR
@@ -613,7 +613,7 @@ def test_submission_that_could_not_be_booked_keeps_its_job_id(monkeypatch):
     broken = iter([RuntimeError("no")])
     real = flow.advance
     monkeypatch.setattr(flow, "advance", lambda task: real(task) if not (e := next(broken, None)) else _raise(e))
-    jobs._settle(take, Outcome(ref="job-1"))
+    settling.settle_surely(take, Outcome(ref="job-1"))
     assert (fresh(take).state, fresh(take).ref) == (State.SUBMITTED, "job-1")
 
 
@@ -626,8 +626,8 @@ def test_job_id_that_comes_late_is_kept():
     advanced(Status.GENERATING_VIDEO, clips=1, assets=2)
     late = claimed("video")
     Take.objects.filter(pk=late.pk).update(holder="another:1")
-    flow.settle(fresh(late), Outcome(trouble=Trouble(Kind.UNKNOWN, "its machine is lost")))
-    flow.settle(late, Outcome(ref="job-1"))
+    settling.settle(fresh(late), Outcome(trouble=Trouble(Kind.UNKNOWN, "its machine is lost")))
+    settling.settle(late, Outcome(ref="job-1"))
     assert (fresh(late).state, fresh(late).ref) == (State.SUBMITTED, "job-1")
 
 
@@ -635,8 +635,8 @@ def test_cost_that_comes_late_is_kept():
     advanced(Status.GENERATING_VIDEO, clips=1, assets=2)
     late = claimed("video")
     Take.objects.filter(pk=late.pk).update(holder="another:1")
-    flow.settle(fresh(late), Outcome(trouble=Trouble(Kind.UNKNOWN, "its machine is lost")))
-    flow.settle(late, Outcome(trouble=Trouble(Kind.REFUSED, "billed all the same"), usd=Decimal("0.02")))
+    settling.settle(fresh(late), Outcome(trouble=Trouble(Kind.UNKNOWN, "its machine is lost")))
+    settling.settle(late, Outcome(trouble=Trouble(Kind.REFUSED, "billed all the same"), usd=Decimal("0.02")))
     assert LedgerEntry.objects.get(take=late).counts == Decimal("0.02")
 
 
@@ -648,7 +648,7 @@ def test_piece_of_a_former_stage_is_not_bought_again():
     decisions.submit(fresh(task), by="ada")
     flow.start_waiting(task.channel_id)
     assert fresh(task).status == Status.GENERATING_ASSETS
-    flow.settle(take, Outcome(trouble=Trouble(Kind.TRANSIENT, "503", retry_after=0)))
+    settling.settle(take, Outcome(trouble=Trouble(Kind.TRANSIENT, "503", retry_after=0)))
     assert dispatch.claim("voice", 1) == []
 
 
@@ -656,7 +656,7 @@ def test_quota_met_while_collecting_is_waited_out():
     task = make_production(Status.GENERATING_VIDEO, clips=1, assets=2)
     make_take(task, "clip", 1, state=State.WAITING, ref="job-1", selected=False, attempt=1)
     take = claimed("video")
-    flow.settle(take, Outcome(trouble=Trouble(Kind.QUOTA, "no credits")))
+    settling.settle(take, Outcome(trouble=Trouble(Kind.QUOTA, "no credits")))
     assert fresh(take).due_at > timezone.now() + dt.timedelta(minutes=1)
     assert (fresh(take).ref, dispatch.claim("video", 1)) == ("job-1", [])
 
@@ -666,10 +666,10 @@ def test_provider_that_is_away_does_not_make_renders_fail(settings):
     old = timezone.now() - 2 * settings.RENDER_LIMIT
     take = make_take(task, "clip", 1, state=State.SUBMITTED, ref="job-1", selected=False, attempt=1, started=old)
     for said in ({}, {"state": "unreachable"}):
-        jobs._heed(take, said)
+        settling.heed(take, said)
     assert fresh(take).state == State.SUBMITTED
     assert fresh(take).slots == 0, "it keeps nobody from the lane"
-    jobs._heed(take, {"state": "generating"})
+    settling.heed(take, {"state": "generating"})
     assert fresh(take).state != State.SUBMITTED, "a render that is said to go on has a limit"
 
 
@@ -680,7 +680,7 @@ def test_second_yes_to_a_gate_of_the_system_does_not_stop_the_channel(at_once):
     decisions.approve(task, by="ada")
     decisions.redo(fresh(task), [("composite", 1)], by="ada")
     take = claimed("ffmpeg")
-    flow.settle(take, Outcome(**write_output(take, media(".png"))))
+    settling.settle(take, Outcome(**write_output(take, media(".png"))))
     decisions.approve(fresh(task), by="ada")
     assert task.approvals.filter(stage="composites").count() == 2
     other = make_task(Status.QUEUED, channel=channel)
@@ -702,5 +702,5 @@ def test_task_that_cannot_start_does_not_stop_its_channel(monkeypatch, at_once):
 def test_what_a_vendor_says_can_always_be_written_down():
     advanced(Status.UPLOADING)
     take = claimed("upload")
-    jobs._settle(take, Outcome(trouble=Trouble(Kind.PERMANENT, "YouTube said 400: a\x00b\ud800")))
+    settling.settle_surely(take, Outcome(trouble=Trouble(Kind.PERMANENT, "YouTube said 400: a\x00b\ud800")))
     assert fresh(take).state == State.FAILED

@@ -19,6 +19,7 @@ from production import (
     holders,
     jobs,
     looking,
+    settling,
     takes,
     workspace,
 )
@@ -308,7 +309,7 @@ def finished(stage: str, findings: list[dict[str, Any]], do: Callable[..., Any])
         path.parent.mkdir(parents=True)
         path.write_bytes(media(take.piece.suffix, 1))
         looked = looking.Looked(findings if take.pk == waiting[-1].pk else [])
-        do(flow.settle, take, Outcome(output=path, sha256="0" * 64, size=1, looked=looked))
+        do(settling.settle, take, Outcome(output=path, sha256="0" * 64, size=1, looked=looked))
     task.refresh_from_db()
     return task
 

@@ -21,6 +21,7 @@ from production import (
     recipes,
     review,
     runner,
+    settling,
     sweep,
     takes,
 )
@@ -64,7 +65,7 @@ def test_words_edited_during_the_upload_upload_it_no_second_time():
     task = advanced(Status.UPLOADING)
     (take,) = dispatch.claim("upload", 1)
     Task.objects.filter(pk=task.pk).update(title="Typo mended")
-    flow.settle(take, whole(take))
+    settling.settle(take, whole(take))
     assert fresh(task).status == Status.PUBLISHED
     assert task.takes.filter(kind="upload").count() == 1
 
@@ -105,8 +106,8 @@ def test_cheap_unknown_outcomes_end_with_a_person():
     for bought in range(1, 6):
         (take,) = dispatch.claim("voice", 1)
         assert take.attempt == bought
-        flow.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "no reply")))
-        flow.give_up_asking(take.pk)
+        settling.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "no reply")))
+        settling.give_up_asking(take.pk)
     assert fresh(take).state == State.FAILED
     assert fresh(task).status == Status.AUDIO_ERROR
     assert "so you decide" in take.error
@@ -142,8 +143,8 @@ def test_callback_between_a_failure_and_its_booking_is_not_forgotten():
 def test_callback_for_what_is_written_off_and_in_line_saves_the_second_purchase():
     advanced(Status.GENERATING_AUDIO, clips=1, assets=2)
     (take,) = dispatch.claim("voice", 1)
-    flow.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "no reply")))
-    flow.give_up_asking(take.pk)
+    settling.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "no reply")))
+    settling.give_up_asking(take.pk)
     assert fresh(take).state == State.WAITING
     takes.heard_of(take.token, "job-1")
     assert fresh(take).ref == "job-1"
@@ -153,7 +154,7 @@ def test_result_that_can_not_land_fails_its_take(monkeypatch):
     task = advanced(Status.UPLOADING)
     (take,) = dispatch.claim("upload", 1)
     monkeypatch.setattr("publishing.jobs.land", lambda take: 1 // 0)
-    jobs._settle(take, whole(take))
+    settling.settle_surely(take, whole(take))
     assert fresh(take).state == State.FAILED
     assert fresh(task).status == Status.UPLOAD_ERROR
     assert "ZeroDivisionError" in take.error
@@ -196,7 +197,7 @@ def test_error_of_ours_is_said_and_stops_the_stage_once(monkeypatch: pytest.Monk
 def test_result_that_the_database_refuses_is_trouble_not_a_loop():
     task = advanced(Status.UPLOADING)
     (take,) = dispatch.claim("upload", 1)
-    jobs._settle(take, Outcome(output=whole(take).output, sha256="x" * 99, size=2))
+    settling.settle_surely(take, Outcome(output=whole(take).output, sha256="x" * 99, size=2))
     assert fresh(task).status == Status.UPLOAD_ERROR
     assert fresh(take).state == State.FAILED
     assert "DataError" in take.error
@@ -268,7 +269,7 @@ def test_callback_during_the_claim_is_kept():
     take = make_take(task, "clip", 1, state=State.CLAIMED, **lease)
     takes.heard_of(take.token, "job-1")
     assert fresh(take).ref == "job-1"
-    flow.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "its process was killed")))
+    settling.settle(take, Outcome(trouble=Trouble(Kind.UNKNOWN, "its process was killed")))
     assert (fresh(take).state, take.ref) == (State.SUBMITTED, "job-1")
 
 
@@ -278,7 +279,7 @@ def test_failed_render_that_was_billed_is_booked():
     LedgerEntry.objects.create(
         take=take, attempt=1, channel=task.channel, lane_id="video", state="submitted", intended_usd="0.42"
     )
-    jobs._heed(fresh(take), {"state": "fail", "kind": "permanent", "message": "no", "usd": 0.42})
+    settling.heed(fresh(take), {"state": "fail", "kind": "permanent", "message": "no", "usd": 0.42})
     assert (take.ledger.get().state, float(take.ledger.get().actual_usd)) == ("settled", 0.42)
 
 

@@ -12,7 +12,7 @@ from google.oauth2.credentials import Credentials
 from PIL import Image
 from pytest_django import Settings
 
-from production import attempts, flow, jobs, workspace
+from production import attempts, jobs, settling, workspace
 from production.errors import Kind, Trouble
 from production.models import Take, Task
 from production.stages import Status
@@ -65,7 +65,7 @@ def test_upload_keeps_the_first_channel_it_finds(vendors, account, take):
 
 
 def test_upload_and_land(vendors, account, take):
-    flow.settle(take, next(attempts.carry_out([take], seconds=9))[1])
+    settling.settle(take, next(attempts.carry_out([take], seconds=9))[1])
     (video,) = mine(vendors, account)
     task = Task.objects.get(pk=take.task_id)
     row = Upload.objects.get()
@@ -343,7 +343,7 @@ def met_thumbnails(monkeypatch) -> list[bytes]:
 def test_upload_without_its_thumbnail_is_done_and_says_so(vendors, account, take):
     beside(take, jpg=picture(kind="JPEG"))
     vendors.plan_fault("youtube", "status", "thumbnails.set", status=403, body={})
-    flow.settle(take, next(attempts.carry_out([take], seconds=9))[1])
+    settling.settle(take, next(attempts.carry_out([take], seconds=9))[1])
     row = Upload.objects.get()
     assert row.lacks.startswith("thumbnail: YouTube said 403")
     assert Task.objects.get(pk=take.task_id).status == Status.PUBLISHED
