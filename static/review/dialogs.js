@@ -121,8 +121,9 @@ document.addEventListener("change", (event) => {
   if (event.target.name === "codes") mindCodes(event.target.form);
 });
 document.addEventListener("submit", (event) => {
-  for (const button of all("button", event.target)) button.inert = true; // a second press decides nothing twice
+  for (const part of event.target.elements) part.inert = part.matches("button"); // a second press decides nothing twice
 });
+addEventListener("pageshow", (event) => event.persisted && location.reload()); // come back to: others may have decided
 
 showMarks();
 if (location.hash === "#approve") {

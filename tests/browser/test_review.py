@@ -229,6 +229,15 @@ def test_retry_by_keyboard(page: Page) -> None:
     assert fresh(task).status == Status.GENERATING_ASSETS
 
 
+def test_second_press_of_a_button_decides_nothing_twice(page: Page) -> None:
+    task = make_task(Status.ASSET_ERROR, reason="The text model was away")
+    page.goto(review_of(task))
+    page.locator("#retry").dblclick()
+    expect(page.locator("p.toast.success")).to_contain_text("Trying")
+    expect(page.locator("p.toast.error")).to_have_count(0)
+    assert task.changes.filter(verb="retry").count() == 1
+
+
 def test_every_gate_opens_without_a_fault(page: Page) -> None:
     channel = make_channel(gates=["assets", "composites", "video", "audio", "sfx"])
     for status in REVIEWS:

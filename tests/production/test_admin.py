@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from channels_app.models import Channel, Token
-from production import caps, review
+from production import caps, decisions, review
 from production.admin import navigation, tasks
 from production.models import Alert, Cap, Heartbeat, NotionBoard, NotionEvent, Provider, Tally, Task
 from production.stages import Status
@@ -177,6 +177,17 @@ def test_reject_many_gives_each_the_reason(operator_client: Client) -> None:
     both = [make_production(Status.ASSETS_READY), make_production(Status.VIDEO_READY)]
     many(operator_client, "reject_selected", both, reason="Wrong brand")
     assert [task.changes.last().reason for task in both] == ["Wrong brand", "Wrong brand"]
+
+
+def test_approve_many_tells_also_of_one_that_has_left_the_filter(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY, title="Ice")
+    chosen = {"action": "approve_selected", "_selected_action": [task.pk]}
+    page = operator_client.post(f"{reverse(LIST)}?who=you", chosen)
+    (row,) = page.context["rows"]
+    decisions.approve(task, by="anna")
+    (action,) = re.findall(r'class="decide-many" action="([^"]+)"', page.content.decode())
+    reply = operator_client.post(action, chosen | {f"seen-{task.pk}": row.seen, "confirmed": "1"}, follow=True)
+    assert "“Ice”: anna has approved this already." in [str(message) for message in reply.context["messages"]]
 
 
 def test_many_are_a_hundred_at_most(operator_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 import datetime as dt
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from production import decisions, dispatch, explain, flow, gates, handling, takes
-from production.errors import DecisionError
+from production.errors import DecisionError, IllegalMoveError
 from production.models import Approval, Heartbeat, Priority, Take, Task
 from production.stages import STAGES, Status
 from tests.factories import fresh, make_channel, make_plan, make_plan_takes, make_production, make_take, make_task
@@ -206,6 +207,19 @@ def test_yes_to_words_that_had_one_long_ago_waits_for_its_undo_too(do):
     assert task.approvals.latest("at").by == "bob"
     decisions.undo(task, by="bob")
     assert fresh(task).status == Status.FINAL_REVIEW
+
+
+def test_undo_after_the_next_stage_has_begun_is_refused():
+    """However fresh it is: what was bought since is bought."""
+    task = make_production(Status.ASSETS_READY)
+    decisions.approve(task, by="olga")
+    Approval.objects.update(at=timezone.now() - settings.UNDO)
+    assert flow.start_waiting(task.channel_id) == 1
+    with pytest.raises(IllegalMoveError):
+        decisions.undo(task, by="olga")
+    assert fresh(task).status == Status.GENERATING_COMPOSITES
+    assert task.approvals.exists()
+    assert [decision.verb for decision in task.decisions.all()] == ["approve"]
 
 
 def test_undo_by_another_or_too_late_is_refused(settings):
