@@ -102,15 +102,13 @@ def _store_missed(pages: list[Page]) -> int:
     pending = NotionEvent.objects.filter(page_id__in=found, state=NotionEvent.State.PENDING)
     missed = set(found) - set(pending.values_list("page_id", flat=True))
     if missed:
-        NotionEvent.objects.bulk_create(_event(found[page_id]) for page_id in missed)
+        NotionEvent.objects.bulk_create(
+            NotionEvent(event_id=f"poll:{uuid.uuid4()}", type=silence.kind(found[page_id]), page_id=page_id)
+            for page_id in missed
+        )
         ring(reception.JOB)
         log.info("reconcile_rows_found", rows=len(missed))
     return len(missed)
-
-
-def _event(page: Page) -> NotionEvent:
-    kind = silence.QUEUED if page.status == Status.QUEUED.label else silence.OTHER
-    return NotionEvent(event_id=f"poll:{uuid.uuid4()}", type=kind, page_id=page.id)
 
 
 def _is_missed(page: Page, tasks: dict[str, Task]) -> bool:

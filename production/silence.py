@@ -12,14 +12,18 @@ from django.utils import timezone
 
 from production import alerts
 from production.models import Alert, NotionBoard, NotionEvent
+from production.notion import Page
 from production.reception import AUTOMATION
+from production.stages import Status
 
-QUEUED, OTHER = "poll: queued", "poll"  # types of the poll's events: a row that shows Queued, and any other change
+# Types of the poll's events: a row that shows Queued, any other change, and an edit that tells nothing of webhooks.
+QUEUED, OTHER, OLD = "poll: queued", "poll", "poll: old"
 LATE = dt.timedelta(minutes=7)  # by then a change was told, if it is told at all
 RECENT = dt.timedelta(days=1)
 FEW = 3  # changes that nobody has told; one or two may be lost on the way
 CALLS = Q(type=AUTOMATION)
 FOUND = Q(type__in=(QUEUED, OTHER))
+POLL = FOUND | Q(type=OLD)
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,18 @@ WAYS = (
         "silent:webhook",
         "Events of the integration's webhook",
         "active_token",
-        ~CALLS & ~FOUND,
+        ~CALLS & ~POLL,
         FOUND,
         "look at it in the integration's settings in Notion; one made anew has another token: admin › Database",
     ),
 )
+
+
+def kind(page: Page) -> str:
+    """The type of the poll's event about this row. An edit is old where the board is new here, or we were away."""
+    if page.edited is None or page.edited < timezone.now() - LATE:
+        return OLD
+    return QUEUED if page.status == Status.QUEUED.label else OTHER
 
 
 def heed(board: NotionBoard) -> None:

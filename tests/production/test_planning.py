@@ -2,9 +2,11 @@
 
 import json
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
@@ -407,6 +409,20 @@ def test_sameness_names_a_sisters_video_to_nobody_who_may_not_see_it(settings: S
     assert "Secret bees, Secret channel" in operator_client.get(review_of(task)).content.decode()
     decisions.approve(task, by="Ada")
     assert "Secret" not in task.changes.last().reason
+
+
+def test_findings_of_before_lose_the_names_that_they_told_everybody():
+    task, other = landed(), {"where": "clip 1, motion", "message": "is empty", "stops": True}
+    named = {
+        "where": "plan",
+        "message": "is like “A: “b”” of Sister: 2: title 80%, narration 100% the same",
+        "stops": True,
+    }
+    Task.objects.filter(pk=task.pk).update(findings=[named, other])
+    import_module("production.migrations.0020_name_no_sisters_video").forget_names(apps, None)
+    first, second = fresh(task).findings
+    assert first["message"] == "is like another video: title 80%, narration 100% the same"
+    assert (first["stops"], second) == (True, other)
 
 
 def test_sameness_names_a_video_of_the_same_channel(settings: Settings):

@@ -6,9 +6,12 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from production import silence
+from production import notion, reconcile, silence
 from production.models import Alert, NotionBoard, NotionEvent
 from production.reception import AUTOMATION
+from sandbox.client import SandboxClient
+from tests.factories import make_channel
+from tests.sandboxes import make_board
 
 pytestmark = pytest.mark.django_db
 SIGNED = "page.properties_updated"
@@ -35,6 +38,8 @@ def causes() -> set[str]:
     [
         ([silence.QUEUED] * 3, {"silent:automations", "silent:webhook"}),
         ([silence.OTHER] * 3, {"silent:webhook"}),  # nobody says that automations send each edit
+        ([silence.OLD] * 3, set()),
+        ([silence.QUEUED] * 3 + [silence.OLD], {"silent:automations", "silent:webhook"}),
         ([silence.QUEUED] * 2, set()),  # one or two may be lost on the way
         ([silence.QUEUED] * 3 + [AUTOMATION], {"silent:webhook"}),
         ([silence.QUEUED] * 3 + [SIGNED], {"silent:automations"}),
@@ -74,3 +79,33 @@ def test_heed_names_the_remedy_and_is_over_with_the_next_call(board: NotionBoard
     heard(AUTOMATION, minutes=0)
     silence.heed(board)
     assert causes() == {"silent:webhook"}
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes", "expected"),
+    [
+        ("Queued", 1, silence.QUEUED),
+        ("Draft", 1, silence.OTHER),
+        ("Queued", 60, silence.OLD),
+        ("Queued", None, silence.OLD),
+    ],
+)
+def test_kind_of_an_old_edit_tells_nothing(status: str, minutes: int | None, expected: str) -> None:
+    """The first look at a board finds what was set before anybody could tell."""
+    row = {"id": "p", "properties": {"Status": {"type": "select", "select": {"name": status}}}}
+    edited = minutes and (timezone.now() - dt.timedelta(minutes=minutes)).isoformat()
+    assert silence.kind(notion._page(row | {"last_edited_time": edited})) == expected
+
+
+def test_poll_says_that_the_paused_automation_calls_no_more(vendors: SandboxClient) -> None:
+    make_channel(name="Sea Stories")
+    board = NotionBoard.objects.create(data_source_id=make_board(vendors, "Sea Stories"), hook_secret="typed-in")
+    facts = {"Title": "Bees", "Channel": "Sea Stories", "Topic": "How bees dance", "Status": "Queued"}
+    for _ in range(3):
+        vendors.create_page(board.data_source_id, facts)
+    reconcile.poll(board.pk)
+    assert not causes(), "each may still be told"
+    NotionEvent.objects.update(received=timezone.now() - dt.timedelta(minutes=8))
+    NotionBoard.objects.update(poll_at=timezone.now())
+    reconcile.poll(board.pk)
+    assert causes() == {"silent:automations"}
