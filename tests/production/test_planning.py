@@ -1,6 +1,7 @@
 """The plan: six structured calls, each checked before the next is told, and all before money follows them."""
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -77,6 +78,17 @@ def write(settings: Settings, status: int, body: bytes, **headers: str) -> tuple
             return planning.write(take(), lambda: None)
         finally:
             assert len(met) == 1, "whether it is asked again is decided by its take"
+
+
+# ---------------------------------------------------------------- read
+
+
+@pytest.mark.parametrize("before", ["```", '```json{"facts":', "  "])
+def test_read_of_an_answer_that_ends_in_blanks_takes_no_time(before):
+    began = time.process_time()
+    with pytest.raises(ValueError, match="it is not JSON"):
+        planning.read(before + " \n" * 1500 + "x", STEP[1], FACTS, {})
+    assert time.process_time() - began < 0.5
 
 
 # ---------------------------------------------------------------- written
