@@ -21,6 +21,7 @@ from channels_app import access
 from channels_app.models import Channel
 from production import asking, caps, usual
 from production.models import Meter, Priority, StatusChange, Tally, Task
+from production.outside import storable
 from production.progress import Progress, progress_of
 from production.stages import AT_REST, STAGES, Stage, Status, Verb, stage_of
 from production.usual import Pace
@@ -57,7 +58,7 @@ class Wanted:
             user,
             channel=_number(said.get("channel", "")),
             who=said.get("who", "") if said.get("who") in WHO else "",
-            by=said.get("by", "")[:150],
+            by=str(storable(said.get("by", "")))[:150],
             priority=_number(said.get("priority", "")),
         )
 
