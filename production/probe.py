@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 from PIL import Image, UnidentifiedImageError
 
-from channels_app.branding import WHOLE
+from channels_app.branding import PICTURES, WHOLE
 from production.errors import Kind, Trouble
 
 MOST_PIXELS = 8192 * 8192
@@ -29,7 +29,7 @@ def seconds_of(path: Path) -> float | None:
 
 def _check_image(path: Path) -> None:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURES) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Trouble(Kind.PERMANENT, f"{path.name} is {image.width}x{image.height}: too large")
             image.verify()

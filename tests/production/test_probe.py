@@ -56,3 +56,11 @@ def test_seconds_of_a_list_of_other_files(tmp_path):
     path.write_bytes(b"ffconcat version 1.0\nfile other.mp4\n")
     with pytest.raises(Trouble, match=r"x\.mp4 is not a readable mp4 file"):
         probe.seconds_of(path)
+
+
+def test_seconds_of_a_picture_that_would_run_a_program(tmp_path):
+    """Pillow has Ghostscript draw an EPS, whatever its name."""
+    path = tmp_path / "x.png"
+    Image.new("RGB", (40, 40)).save(path, format="EPS")
+    with pytest.raises(Trouble, match=r"x\.png is not a readable image"):
+        probe.seconds_of(path)
