@@ -187,6 +187,13 @@ def test_write_trouble(settings: Settings, status, body, kind):
     assert 0 < len(trouble.value.message) <= 500
 
 
+def test_write_whose_refusal_quotes_the_key_does_not_tell_it(settings: Settings):
+    settings.GEMINI_API_KEY = "the-very-key"
+    with pytest.raises(Trouble, match=r"the key \*\*\* is not valid") as trouble:
+        write(settings, 400, b"the key the-very-key is not valid")
+    assert "the-very-key" not in trouble.value.message
+
+
 def test_write_books_what_a_useless_answer_cost(settings: Settings):
     for body in (reply("no JSON at all"), reply("", "SAFETY")):
         with pytest.raises(Trouble) as trouble:
