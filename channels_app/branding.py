@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 FOLDER = "branding"
 PICTURES = ("PNG", "JPEG", "WEBP")  # what assembly reads
+# Files that are whole in themselves. A playlist by the name of intro.mp4 (DASH, concat, SDP) would have other files of
+# this machine opened, or a port on which we would wait for ever.
+WHOLE = {"format_whitelist": "mov,mp3,wav,matroska,ogg,flac,aac,avi,mpegts"}
 
 
 @deconstructible
@@ -65,7 +68,7 @@ def _require(file: FieldFile, look: Callable[[FieldFile], None], otherwise: str)
 
 
 def _decode_first_picture(file: FieldFile) -> None:
-    with av.open(file.file, "r") as container:
+    with av.open(file.file, "r", options=WHOLE) as container:
         next(container.decode(video=0))
 
 

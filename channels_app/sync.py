@@ -164,7 +164,7 @@ def _require_usable(document: Document, entry: str, name: str, variable: str) ->
     known = sorted({secret for piece in PIECES for secret in piece.secrets})
     if name not in known:
         raise FaultyError(document.fault(entry, f"no script reads {name}; there are {', '.join(known)}"))
-    if hasattr(settings, variable) or variable == "ENCRYPTION_KEY":
+    if variable.removesuffix("_FILE") in settings.OWN_NAMES:
         raise FaultyError(
             document.fault(entry, f"{variable} is this installation's own; use a variable of the channel's")
         )

@@ -16,17 +16,22 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from config.discretion import hide_opening
 from config.environment import VENDORS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 # ---------------------------------------------------------------- readers
-class Env(environ.FileAwareEnv):  # type: ignore[misc]
-    """A file with a secret ends with a newline, the secret does not."""
+OWN_NAMES: set[str] = set()  # of the environment, what is this installation's: no channel's file may name it
 
-    def get_value(self, *args: Any, **words: Any) -> Any:
-        value = super().get_value(*args, **words)
+
+class Env(environ.FileAwareEnv):  # type: ignore[misc]
+    """A file with a secret ends with a newline, the secret does not. Every name that is asked for is kept."""
+
+    def get_value(self, var: str, *args: Any, **words: Any) -> Any:
+        OWN_NAMES.add(var)
+        value = super().get_value(var, *args, **words)
         return value.strip() if isinstance(value, str) else value
 
 
@@ -142,6 +147,7 @@ DATABASE_PATIENCE: dict[str, Any] = {
 }
 DATABASES["default"]["OPTIONS"] = DATABASE_PATIENCE | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTHENTICATION_BACKENDS = ["config.login.PatientBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -159,6 +165,10 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # a webhook over 1 MB is answered 413
+FILE_UPLOAD_HANDLERS = [
+    "config.uploads.FilesOfStaff",
+    *(f"django.core.files.uploadhandler.{name}FileUploadHandler" for name in ("Memory", "Temporary")),
+]
 
 # ---------------------------------------------------------------- queue (django-q2)
 # Two clusters: a hung vendor must not starve assembly and upload. One job in hand a worker: nothing is prefetched.
@@ -270,6 +280,7 @@ SHARED_PROCESSORS: list[structlog.typing.Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
+    hide_opening,
 ]
 structlog.configure(
     processors=[*SHARED_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -16,6 +16,7 @@ from urllib3.exceptions import NewConnectionError
 
 from channels_app.models import Channel
 from production.errors import Kind, Trouble
+from production.outside import unquoted
 from production.providers import key_of
 
 Json = dict[str, Any]
@@ -95,16 +96,17 @@ def _ask(text: str, answer: Json, channel: Channel) -> Json:
         "contents": [{"role": "user", "parts": [{"text": text}]}],
         "generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": answer},
     }
+    key = key_of(channel, "GEMINI_API_KEY")
     try:
         with requests.post(
             f"{settings.ADDRESSES['GEMINI_BASE_URL']}/v1beta/models/{model}:generateContent",
             json=body,
-            headers={"x-goog-api-key": key_of(channel, "GEMINI_API_KEY")},
+            headers={"x-goog-api-key": key},
             timeout=(10, 90),
             stream=True,
             allow_redirects=False,  # the key goes nowhere else
         ) as reply:
-            content = _content(reply)
+            content = unquoted(_content(reply), key)
     except requests.ConnectTimeout as error:
         raise Trouble(Kind.TRANSIENT, "The text model can't be reached") from error
     except requests.ConnectionError as error:

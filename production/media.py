@@ -117,12 +117,20 @@ def serve(request: HttpRequest, path: Path, *, etag: str = "", most: int = 0) ->
 
 def _headers(path: Path, etag: str, changed: float) -> dict[str, str]:
     return {
-        "Content-Type": mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+        "Content-Type": _kind(path.name),
         "Accept-Ranges": "bytes",
         "ETag": quote_etag(etag),
         "Last-Modified": http_date(changed),
         "X-Content-Type-Options": "nosniff",
     }
+
+
+def _kind(name: str) -> str:
+    """What a browser is told that it is. Of anything but media: bytes. A file may be a film and a page in one, and what
+    somebody has uploaded as intro.html must not be a page of ours."""
+    kind = mimetypes.guess_type(name)[0] or ""
+    is_media = kind.startswith(("image/", "audio/", "video/")) and "xml" not in kind
+    return kind if is_media else "application/octet-stream"
 
 
 def _handed_on(path: Path, headers: dict[str, str]) -> HttpResponse | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 from PIL import Image, UnidentifiedImageError
 
+from channels_app.branding import PICTURES, WHOLE
 from production.errors import Kind, Trouble
 
 MOST_PIXELS = 8192 * 8192
@@ -16,7 +17,7 @@ def seconds_of(path: Path) -> float | None:
         _check_image(path)
         return None
     try:
-        with av.open(str(path)) as media:
+        with av.open(str(path), options=WHOLE) as media:
             if media.duration is None:
                 raise Trouble(Kind.PERMANENT, f"{path.name} has no length: not a whole {path.suffix[1:]} file")
             return media.duration / av.time_base
@@ -28,7 +29,7 @@ def seconds_of(path: Path) -> float | None:
 
 def _check_image(path: Path) -> None:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURES) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Trouble(Kind.PERMANENT, f"{path.name} is {image.width}x{image.height}: too large")
             image.verify()

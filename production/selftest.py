@@ -15,7 +15,7 @@ from channels_app.selftest import Finding, Level, register
 from production import board, providers, workspace
 from production.errors import NotHereError, Trouble
 from production.models import NotionBoard, Provider
-from production.outside import storable
+from production.outside import storable, unquoted
 
 SECONDS = 10  # for reaching a vendor, for each part of its answer, and for the whole of it
 MOST_BYTES = 2_000_000
@@ -169,7 +169,7 @@ def _ask(
         with requests.get(
             url, headers={header: scheme + key}, timeout=SECONDS, stream=True, allow_redirects=False
         ) as reply:
-            said = _read(reply)
+            said = _read(reply, key)
     except (requests.RequestException, ValueError, RecursionError) as error:
         found = f"{vendor} did not answer ({type(error).__name__})"
         raise _AnswerError(
@@ -182,7 +182,7 @@ def _ask(
     raise _refused(vendor, name, said) if reply.status_code in REFUSED else _odd(vendor, said, reply.status_code)
 
 
-def _read(reply: requests.Response) -> dict[str, Any]:
+def _read(reply: requests.Response, key: str) -> dict[str, Any]:
     """The answer's JSON object, {} where it is none and an error. Errors: ValueError where it is none, too long or too
     slow."""
     content, until = b"", time.monotonic() + SECONDS
@@ -191,7 +191,7 @@ def _read(reply: requests.Response) -> dict[str, Any]:
         if len(content) > MOST_BYTES or time.monotonic() > until:
             raise ValueError("too much or too slow")
     try:
-        said = storable(json.loads(content))
+        said = storable(json.loads(unquoted(content, key)))
     except ValueError:
         if reply.ok:
             raise

@@ -58,7 +58,7 @@ class Wanted:
             user,
             channel=_number(said.get("channel", "")),
             who=said.get("who", "") if said.get("who") in WHO else "",
-            by=storable(said.get("by", "")[:150]),
+            by=str(storable(said.get("by", "")))[:150],
             priority=_number(said.get("priority", "")),
         )
 

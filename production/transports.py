@@ -51,8 +51,10 @@ def _to_slack(text: str) -> None:
 
 
 def _to_discord(text: str) -> None:
-    """Nobody is mentioned, whatever a title says. 404 with code 10015 means that the webhook is gone."""
-    body = {"content": text[:MOST_DISCORD], "allowed_mentions": {"parse": []}}
+    """Nobody is mentioned and no link bears another's name, whatever a title says. 404 with code 10015 means that the
+    webhook is gone."""
+    escaped = text.replace("\\", "\\\\").replace("[", "\\[")
+    body = {"content": escaped[:MOST_DISCORD], "allowed_mentions": {"parse": []}}
     reply = _post("Discord", "discord.com", settings.DISCORD_WEBHOOK_URL, body)
     if not reply.ok:
         said = _json(reply)

@@ -13,6 +13,9 @@ import environment
 from contract import Failure
 
 Arguments = list[str]
+# Before the input of a file that a vendor has sent: one that is whole in itself. A playlist by the name of clip.mp4
+# (DASH, concat, SDP) would have ffmpeg open other files of this machine, or wait on a port.
+FOREIGN = ("-format_whitelist", "mov,mp3,wav,matroska,ogg,flac,aac,avi,mpegts")
 Work = Generator["Step", str, None]
 
 

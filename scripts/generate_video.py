@@ -14,7 +14,7 @@ import environment
 import kie
 from command import Parser, run
 from contract import Failure, emit, hide, require_file, whole_file
-from ffmpeg import Step, executable, run_step
+from ffmpeg import FOREIGN, Step, executable, run_step
 from web import MEGABYTE, download
 
 Flags = dict[str, bool]
@@ -105,8 +105,8 @@ def _save(render: kie.Render, part: Path) -> None:
     if render.failure:
         _print_state(render)
         raise render.failure
-    download(render.url, part, service="KIE", seconds=DOWNLOAD_SECONDS, limit=DOWNLOAD_BYTES)
-    run_step(Step("the downloaded clip", ["-v", "error", "-i", str(part), *FIRST_PICTURE]))
+    download(render.url, part, service="KIE", home=kie.base_address(), seconds=DOWNLOAD_SECONDS, limit=DOWNLOAD_BYTES)
+    run_step(Step("the downloaded clip", ["-v", "error", *FOREIGN, "-i", str(part), *FIRST_PICTURE]))
 
 
 def _print_cost(render: kie.Render) -> None:

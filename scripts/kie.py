@@ -48,7 +48,7 @@ def submit(image_url: str, prompt: str) -> str:
     if callback:
         payload["callBackUrl"] = callback
     reply = paid_post(
-        _base() + "/api/v1/jobs/createTask",
+        base_address() + "/api/v1/jobs/createTask",
         service=SERVICE,
         headers=_headers(),
         payload=payload,
@@ -64,7 +64,11 @@ def submit(image_url: str, prompt: str) -> str:
 def ask(ref: str) -> Render:
     """How the task stands. A Failure raised here is about the asking; one in the answer is about the render."""
     reply = free_get(
-        _base() + "/api/v1/jobs/recordInfo", service=SERVICE, headers=_headers(), params={"taskId": ref}, seconds=20
+        base_address() + "/api/v1/jobs/recordInfo",
+        service=SERVICE,
+        headers=_headers(),
+        params={"taskId": ref},
+        seconds=20,
     )
     record = _data(reply, paid=False)
     if not record:
@@ -79,7 +83,8 @@ def ask(ref: str) -> Render:
     raise Failure("transient", f"{SERVICE}: unheard-of state {state!r}")
 
 
-def _base() -> str:
+def base_address() -> str:
+    """Where KIE is asked; its stand-in, where the setting says so."""
     return environment.address("KIE_BASE_URL", "https://api.kie.ai")
 
 

@@ -6,7 +6,7 @@ import wave
 from pathlib import Path
 
 from contract import Failure
-from ffmpeg import Step, run_step
+from ffmpeg import FOREIGN, Step, run_step
 
 PEAK_DB = -1.0
 SILENCE_DB = -80.0  # quieter than this there is nothing to raise
@@ -67,7 +67,8 @@ def _require_wav(content: bytes) -> None:
 
 def set_mean_volume(source: Path, target: Path, *, mean_db: float, output_format: str) -> None:
     """Copy the sound so that its mean volume is the wanted one, peaks held below -1 dBFS; silence stays."""
-    log = run_step(Step("sound effect", ["-i", str(source), "-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-"]))
+    given = [*FOREIGN, "-i", str(source), "-map", "0:a:0"]
+    log = run_step(Step("sound effect", [*given, "-af", "volumedetect", "-f", "null", "-"]))
     found = re.search(r"mean_volume: (-?[\d.]+) dB", log)
     mean = float(found[1]) if found else SILENCE_DB
     gain = 0.0 if mean <= SILENCE_DB else mean_db - mean
@@ -75,7 +76,7 @@ def set_mean_volume(source: Path, target: Path, *, mean_db: float, output_format
     run_step(
         Step(
             "sound effect",
-            ["-v", "error", "-i", str(source), "-map", "0:a:0", "-af", level, *_codec(output_format), str(target)],
+            ["-v", "error", *given, "-af", level, *_codec(output_format), str(target)],
         )
     )
 

@@ -4,19 +4,23 @@ A paid request is sent once: no transport retry, no redirect. If it may have arr
 outcome is ``unknown``. Free requests are tried three times.
 """
 
+import ipaddress
 import json
 import math
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
 from contract import Failure, Kind, emit
 from environment import is_web_address
+from requests.adapters import HTTPAdapter
 
 CONNECT_SECONDS = 10
 CHUNK = 1 << 16
@@ -121,14 +125,20 @@ def free_put(url: str, *, service: str, headers: dict[str, str], content: bytes,
     return _free(service, lambda: _exchange("PUT", url, seconds=seconds, limit=MEGABYTE, headers=headers, data=content))
 
 
-def download(url: object, target: Path, *, service: str, seconds: float, limit: int) -> None:
-    """Fetch a result into the file, from its start at each of three tries. Only http(s) addresses are followed."""
+def download(url: object, target: Path, *, service: str, home: str, seconds: float, limit: int) -> None:
+    """Fetch a result into the file, from its start at each of three tries. Only http(s) addresses are followed, and
+    none, nor a redirect, that leads to a private network: whoever answers for the service could look around in ours.
+
+    home: the service's own address, which may be private: a stand-in's is.
+    """
     if not isinstance(url, str) or not is_web_address(url):
         raise Failure("permanent", f"{service}: the result has no http(s) address")
     for final in _attempts():
         try:
             with target.open("wb") as file:
-                status = _fetch(url, file, seconds=seconds, limit=limit)
+                status = _fetch(url, file, home, seconds=seconds, limit=limit)
+        except _InwardError:
+            raise Failure("permanent", f"{service}: the result's address leads into a private network") from None
         except requests.RequestException as error:
             if final:
                 raise Failure("transient", f"{service}: download: {_in_words(error)}") from None
@@ -148,6 +158,37 @@ def kind_of_status(status: int) -> Kind:
 
 class _TooMuch(requests.RequestException):
     """The body is larger than anything we asked for."""
+
+
+class _InwardError(requests.RequestException):
+    """The address is none of the open network."""
+
+
+class _Outward(HTTPAdapter):
+    """Looks at where a request goes, and each redirect of it."""
+
+    def __init__(self, home: str) -> None:
+        super().__init__()
+        self.home = urlsplit(home).netloc
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **words: Any) -> requests.Response:
+        parts = urlsplit(request.url or "")
+        if parts.netloc != self.home and not all(map(_is_open, _addresses(parts.hostname or ""))):
+            raise _InwardError
+        return super().send(request, *args, **words)
+
+
+def _addresses(host: str) -> list[str]:
+    """Where the name leads; nowhere, if nobody knows it."""
+    try:
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except OSError:
+        return []
+
+
+def _is_open(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    return (getattr(found, "ipv4_mapped", None) or found).is_global
 
 
 def _free(service: str, send: Callable[[], Reply]) -> Reply:
@@ -191,13 +232,16 @@ def _exchange(method: str, url: str, *, seconds: float, limit: int, **rest: Any)
         return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, body)
 
 
-def _fetch(url: str, file: BinaryIO, *, seconds: float, limit: int) -> int:
+def _fetch(url: str, file: BinaryIO, home: str, *, seconds: float, limit: int) -> int:
     deadline = time.monotonic() + seconds
-    with _session() as session, session.get(url, timeout=(CONNECT_SECONDS, 30), stream=True) as answer:
-        if answer.ok:
-            for chunk in _bounded(answer, deadline, limit):
-                file.write(chunk)
-        return answer.status_code
+    with _session() as session:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Outward(home))
+        with session.get(url, timeout=(CONNECT_SECONDS, 30), stream=True) as answer:
+            if answer.ok:
+                for chunk in _bounded(answer, deadline, limit):
+                    file.write(chunk)
+            return answer.status_code
 
 
 def _bounded(answer: requests.Response, deadline: float, limit: int) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.admin import UserAdmin as PlainUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import ManyToManyField, QuerySet
+from django.db.models import ManyToManyField, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
@@ -32,8 +32,21 @@ class LimitInline(StackedInline):  # type: ignore[misc] # unfold has no types
     verbose_name_plural = "Channels: add a limit, and this person sees nothing of any other"
 
 
+class ForSuperusers:
+    """Whoever may change people or roles could make themselves a superuser: a right like any other does not do."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_add_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_add_permission(request)
+
+
 @admin.register(User)
-class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg, misc] # unfold has no types
+class UserAdmin(ForSuperusers, PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg, misc] # unfold has no types
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -74,6 +87,6 @@ class UserAdmin(PlainUserAdmin, HouseAdmin):  # type: ignore[type-arg, misc] # u
 
 
 @admin.register(Group)
-class GroupAdmin(PlainGroupAdmin, HouseAdmin):  # type: ignore[misc]
+class GroupAdmin(ForSuperusers, PlainGroupAdmin, HouseAdmin):  # type: ignore[misc]
     filter_horizontal = ()
     formfield_overrides = TICKED

@@ -36,7 +36,7 @@ FIELDS = {
     "description": ("description", "video description", "youtube description"),
     "tags": ("tags", "youtube tags", "keywords"),
 }
-WHAT_IT_IS = re.compile(r"^(?:0?2\s*[.:–—-]?\s*)?(?:story\s*script|story|script)\s*(?:[:–—-]+\s*|$)", re.IGNORECASE)
+WHAT_IT_IS = re.compile(r"^(?:0?2\s*(?:[.:–—-]\s*)?)?(?:story\s*script|story|script)\s*(?:[:–—-]+\s*|$)", re.IGNORECASE)
 DIRECTION = re.compile(r"[(\[][^)\]]{1,60}[)\]]\s*(?=[\"“„«])")
 
 

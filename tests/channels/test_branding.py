@@ -42,3 +42,19 @@ def test_branding_is_kept_with_the_channel(settings: Settings):
 def test_branding_that_assembly_could_not_use_is_refused(files, message):
     with pytest.raises(ValidationError, match=message):
         uploaded(**files).full_clean()
+
+
+LEADING_ON = {
+    "concat": b"ffconcat version 1.0\nfile other.mp4\n",
+    "sdp": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+    b"m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+}
+
+
+@pytest.mark.parametrize("content", LEADING_ON.values(), ids=LEADING_ON.keys())
+def test_branding_that_leads_to_other_files_is_refused_unread(tmp_path, monkeypatch: pytest.MonkeyPatch, content):
+    """An SDP would have been waited for on its port, for ever."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.mp4").write_bytes(media(".mp4", 1))
+    with pytest.raises(ValidationError, match=r"intro\.bin is not a readable video"):
+        uploaded(intro=content).full_clean()

@@ -140,6 +140,8 @@ def test_sync_of_a_bad_file_names_it_and_stops_no_other(folder: Path) -> None:
         ("tokens: {KIE_API_KEY: {env: SECRET_KEY}}", "tokens.KIE_API_KEY: SECRET_KEY is this installation's own"),
         ("tokens: {KIE_API_KEY: {env: ENCRYPTION_KEY}}", "tokens.KIE_API_KEY: ENCRYPTION_KEY is this installation's"),
         ("tokens: {KIE_API_KEY: {env: DATABASE_URL}}", "tokens.KIE_API_KEY: DATABASE_URL is this installation's"),
+        ("tokens: {KIE_API_KEY: {env: EMAIL_URL}}", "tokens.KIE_API_KEY: EMAIL_URL is this installation's own"),
+        ("tokens: {KIE_API_KEY: {env: SECRET_KEY_FILE}}", "tokens.KIE_API_KEY: SECRET_KEY_FILE is this installation's"),
         ("intro: /etc/passwd", "intro: /etc/passwd is no file in or below"),
         ("intro: ../secret.mp4", "intro: ../secret.mp4 is no file in or below"),
         ("intro: link.mp4", "intro: link.mp4 is no file in or below"),

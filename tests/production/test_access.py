@@ -342,3 +342,14 @@ def test_role_may_do_what_it_is_for(
     assert client.post(review_of(task), {"verb": "retry", "seen": "stale"}).status_code == decides
     reply = client.get(reverse("admin:production_provider_change", args=["video"]))
     assert (200 if reply.context and reply.context["has_change_permission"] else 403) == pauses
+
+
+def test_right_to_change_people_makes_nobody_a_superuser(client: Client):
+    user = make_staff("change_user", "add_user", "change_group", "add_group", "view_user")
+    client.force_login(user)
+    for model, pk in (("user", user.pk), ("group", Group.objects.first().pk)):
+        assert client.post(reverse(f"admin:auth_{model}_change", args=[pk]), {"is_superuser": "on"}).status_code == 403
+        assert client.post(reverse(f"admin:auth_{model}_add")).status_code == 403
+    operator = make_operator()
+    password = {"password1": "another-password-9", "password2": "another-password-9"}
+    assert client.post(reverse("admin:auth_user_password_change", args=[operator.pk]), password).status_code == 403

@@ -269,6 +269,17 @@ def test_deliver_to_discord_heeds_its_pause_and_mentions_nobody(settings: Settin
     assert 60 < (Delivery.objects.get().due_at - timezone.now()).total_seconds() <= 65
 
 
+def test_deliver_to_discord_gives_no_link_another_name(settings: Settings):
+    settings.SLACK_WEBHOOK_URL = ""
+    with answering(204) as (address, met):
+        settings.DISCORD_WEBHOOK_URL = address
+        alerts.raise_alarm("“[Reconnect](https://evil.example)” \\[Now](https://evil.example)", cause="x")
+        tell()
+    content = met[0].json()["content"]
+    assert r"“\[Reconnect](https://evil.example)”" in content
+    assert r"\\\[Now](https://evil.example)" in content, "a backslash and a bracket, both of them only shown"
+
+
 def test_deliver_where_nobody_answers(delivery, settings: Settings, dead_address: str):
     settings.SLACK_WEBHOOK_URL = dead_address
     alerts.deliver(delivery.pk)

@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from production import documents, planning
+from production.documents import reading
 from tests.production.plans import Json, plans
 
 
@@ -257,3 +259,10 @@ def test_read_of_spoilt_documents_never_crashes(texts: dict[str, str]):
             planning.check_whole(reading.plan)
     for remark in (*reading.faults, *reading.notes):
         assert re.fullmatch(r"[\w ().]+\.md:[1-9]\d*: [^\n]+", str(remark)), str(remark)
+
+
+@pytest.mark.parametrize("before", ["2", "story", "02."])
+def test_title_of_many_blanks_takes_no_time(before):
+    began = time.process_time()
+    assert reading.WHAT_IT_IS.sub("", before + " " * 20_000 + "x")
+    assert time.process_time() - began < 0.5

@@ -271,3 +271,22 @@ def test_signed_file_ends_with_its_time(client, monkeypatch):
     name = workspace.signed_name(take)
     monkeypatch.setattr(workspace, "SIGNED_LIFE", dt.timedelta(seconds=-1))
     assert client.get(f"/media/signed/{name}/seed.png").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("intro.html", "application/octet-stream"),
+        ("intro.js", "application/octet-stream"),
+        ("intro.svg", "application/octet-stream"),
+        ("intro.xhtml", "application/octet-stream"),
+        ("intro.mp4", "video/mp4"),
+        ("mark.png", "image/png"),
+        ("voice.mp3", "audio/mpeg"),
+    ],
+)
+def test_serve_makes_no_page_of_what_somebody_has_uploaded(tmp_path: Path, name, kind):
+    (tmp_path / name).write_bytes(b"RIFF <script src=intro.js></script>")
+    served = serve(RequestFactory().get("/"), tmp_path / name)
+    assert (served["Content-Type"], served["X-Content-Type-Options"]) == (kind, "nosniff")
+    served.close()

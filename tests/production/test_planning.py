@@ -1,6 +1,7 @@
 """The plan: six structured calls, each checked before the next is told, and all before money follows them."""
 
 import json
+import time
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -81,6 +82,17 @@ def write(settings: Settings, status: int, body: bytes, **headers: str) -> tuple
             return planning.write(take(), lambda: None)
         finally:
             assert len(met) == 1, "whether it is asked again is decided by its take"
+
+
+# ---------------------------------------------------------------- read
+
+
+@pytest.mark.parametrize("before", ["```", '```json{"facts":', "  "])
+def test_read_of_an_answer_that_ends_in_blanks_takes_no_time(before):
+    began = time.process_time()
+    with pytest.raises(ValueError, match="it is not JSON"):
+        planning.read(before + " \n" * 1500 + "x", STEP[1], FACTS, {})
+    assert time.process_time() - began < 0.5
 
 
 # ---------------------------------------------------------------- written
@@ -177,6 +189,13 @@ def test_write_trouble(settings: Settings, status, body, kind):
         write(settings, status, body)
     assert trouble.value.kind == kind
     assert 0 < len(trouble.value.message) <= 500
+
+
+def test_write_whose_refusal_quotes_the_key_does_not_tell_it(settings: Settings):
+    settings.GEMINI_API_KEY = "the-very-key"
+    with pytest.raises(Trouble, match=r"the key \*\*\* is not valid") as trouble:
+        write(settings, 400, b"the key the-very-key is not valid")
+    assert "the-very-key" not in trouble.value.message
 
 
 def test_write_books_what_a_useless_answer_cost(settings: Settings):

@@ -48,3 +48,19 @@ def test_seconds_of_an_image_too_large(tmp_path):
     Image.new("1", (9000, 9000)).save(path)
     with pytest.raises(Trouble, match="9000x9000: too large"):
         probe.seconds_of(path)
+
+
+def test_seconds_of_a_list_of_other_files(tmp_path):
+    (tmp_path / "other.mp4").write_bytes(media(".mp4", 1))
+    path = tmp_path / "x.mp4"
+    path.write_bytes(b"ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(Trouble, match=r"x\.mp4 is not a readable mp4 file"):
+        probe.seconds_of(path)
+
+
+def test_seconds_of_a_picture_that_would_run_a_program(tmp_path):
+    """Pillow has Ghostscript draw an EPS, whatever its name."""
+    path = tmp_path / "x.png"
+    Image.new("RGB", (40, 40)).save(path, format="EPS")
+    with pytest.raises(Trouble, match=r"x\.png is not a readable image"):
+        probe.seconds_of(path)

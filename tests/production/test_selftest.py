@@ -336,3 +336,12 @@ def test_channel_list_shows_how_the_last_test_went(operator_client: Client, chan
     page = operator_client.get(url).content.decode()
     assert "1 failed" in page
     assert "badge-slate" in page
+
+
+def test_check_whose_vendor_quotes_the_key_does_not_tell_it(channel: Channel, settings: Settings):
+    settings.KIE_API_KEY = "the-very-key"
+    with closing(Vendor()) as vendor:
+        vendor.say("/", {"code": 500, "msg": "no credit for the-very-key"})
+        settings.ADDRESSES = settings.ADDRESSES | {"KIE_BASE_URL": vendor.url}
+        said = found(channel, "clips").found
+    assert "no credit for ***" in said

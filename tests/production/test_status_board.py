@@ -264,3 +264,7 @@ def test_board_links_each_card_to_its_review(operator_client: Client) -> None:
     task = make_task(Status.ASSETS_READY)
     assert f'href="{review_of(task)}"' in operator_client.get(reverse(BOARD)).content.decode()
     assert not Approval.objects.exists()
+
+
+def test_board_of_a_name_that_no_database_stores(operator_client: Client):
+    assert operator_client.get(reverse(BOARD), {"by": "ol\0ga"}).status_code == 200

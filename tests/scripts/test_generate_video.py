@@ -1,7 +1,10 @@
 import json
+from contextlib import closing
 
 import pytest
 from PIL import Image
+
+from tests.vendor import Vendor
 
 UPLOAD, CREATE, RECORD = "/api/file-stream-upload", "/api/v1/jobs/createTask", "/api/v1/jobs/recordInfo"
 
@@ -255,6 +258,37 @@ def test_submit_that_is_answered_oddly_may_have_been_taken(run, kie, seed, tmp_p
     kie.say(CREATE, odd)
     outcome = run("generate_video.py", "--image", seed, "--prompt", "L", "--output", tmp_path / "v.mp4", PHASE="submit")
     assert (outcome.code, outcome.stderr, outcome.the("error")["kind"]) == (1, "", "unknown")
+
+
+@pytest.mark.parametrize("way", ["at once", "by a redirect"])
+def test_collect_does_not_look_around_in_our_network(run, vendor, media, tmp_path, way):
+    """Whoever answers for KIE says where the clip is; only its own address may be one of ours."""
+    with closing(Vendor()) as inside:
+        inside.say("/clip.mp4", (media / "clip.mp4").read_bytes())
+        place = inside.url + "/clip.mp4"
+        if way == "by a redirect":
+            vendor.say("/clip.mp4", status=302, headers={"Location": place})
+            place = vendor.url + "/clip.mp4"
+        vendor.say(RECORD, record("success", resultJson=json.dumps({"resultUrls": [place]})))
+        outcome = run("generate_video.py", "--output", tmp_path / "v.mp4", PHASE="collect", REF="t1")
+        assert not inside.calls
+    assert (outcome.code, outcome.the("error")["kind"]) == (1, "permanent")
+    assert "leads into a private network" in outcome.the("error")["message"]
+    assert not (tmp_path / "v.mp4").exists()
+
+
+def test_collect_takes_no_playlist_for_a_clip(run, vendor, media, tmp_path):
+    """ffmpeg would open the file that it names, wherever that is."""
+    dash = (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT2S"'
+        ' profiles="urn:mpeg:dash:profile:isoff-on-demand:2011" minBufferTime="PT1S"><Period><AdaptationSet'
+        ' mimeType="video/mp4"><Representation id="1" bandwidth="1000" codecs="avc1.640028" width="320" height="240">'
+        f"<BaseURL>{media / 'clip.mp4'}</BaseURL></Representation></AdaptationSet></Period></MPD>"
+    )
+    vendor.say("/clip.mp4", dash.encode())
+    vendor.say(RECORD, success(vendor))
+    outcome = run("generate_video.py", "--output", tmp_path / "v.mp4", PHASE="collect", REF="t1")
+    assert (outcome.code, (tmp_path / "v.mp4").exists()) == (1, False)
 
 
 def test_collect_downloads_again_after_a_broken_download(run, vendor, media, tmp_path):
