@@ -120,7 +120,7 @@ def _tried(take: Take, act: Callable[[Take], Found]) -> Found | Outcome | None:
 def broken(take: Take, error: Exception) -> Trouble:
     """An error of ours. What it interrupted may have been paid."""
     message = f"{take.piece.does} broke: {type(error).__name__}: {error}"
-    return Trouble(Kind.UNKNOWN if take.piece.paid and not take.ref else Kind.PERMANENT, message[:500])
+    return Trouble(Kind.UNKNOWN if take.is_buying else Kind.PERMANENT, message[:500])
 
 
 def ask(submitted: list[Take]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -144,8 +144,7 @@ def ask(submitted: list[Take]) -> tuple[dict[str, dict[str, Any]], dict[str, str
 
 def _account(take: Take) -> str:
     """Whose key the provider is asked with."""
-    own = take.channel.tokens.filter(name__in=take.piece.secrets).exists()
-    return f"channel {take.channel.slug}" if own else "the common key"
+    return f"channel {take.channel.slug}" if providers.has_own_key(take) else "the common key"
 
 
 def _answer(report: Report) -> str | None:
@@ -385,8 +384,7 @@ def _pause(said: Any) -> float | None:
 
 def _lost(take: Take, report: Report, message: str, *, at_once: bool = False) -> Trouble:
     """A script of ours says "sending" just before its paid call: one that said only "started" bought nothing."""
-    buys = take.piece.paid and not take.ref
-    if buys and (report.said("sending") or not report.said("started")):
+    if take.is_buying and (report.said("sending") or not report.said("started")):
         return Trouble(Kind.UNKNOWN, message)
     if at_once or report.timed_out:
         return Trouble(Kind.TRANSIENT, message, retry_after=0)
@@ -395,4 +393,4 @@ def _lost(take: Take, report: Report, message: str, *, at_once: bool = False) ->
 
 def _gone(take: Take, message: str) -> Trouble:
     """Who collects a finished render buys nothing."""
-    return Trouble(Kind.UNKNOWN if take.piece.paid and not take.ref else Kind.TRANSIENT, message)
+    return Trouble(Kind.UNKNOWN if take.is_buying else Kind.TRANSIENT, message)

@@ -219,7 +219,7 @@ def tell_channels(board_id: int) -> None:
     try:
         _add_channels(board, _channels())
     except OverBudgetError as over:
-        _remember(board, tell_at=now + dt.timedelta(seconds=over.retry_after or 0))
+        _remember(board, tell_at=over.until)
     except Trouble as trouble:
         log.warning("notion_board_not_told", board=board.pk, reason=trouble.message)
         tries = board.tell_tries + 1

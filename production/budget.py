@@ -17,7 +17,7 @@ from production.models import Provider, Window
 
 log = structlog.get_logger(__name__)
 NOTION = "notion"
-LOOK_AGAIN = 60.0  # seconds at a budget that a person has paused or set to nothing
+PAUSED_LOOK = 60.0  # seconds at a budget that a person has paused or set to nothing
 UNLIMITED = 1000  # as good as that: nobody rings for more at once
 UNSAID = 15.0  # seconds a vendor that is overloaded gets, where it names no time
 
@@ -33,10 +33,11 @@ class Use(Enum):
 
 
 class OverBudgetError(Trouble):
-    """Not asked at all; `retry_after` seconds from now there may be room. Nothing has failed."""
+    """Not asked at all; `retry_after` seconds from now, at `until`, there may be room. Nothing has failed."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(Kind.TRANSIENT, message, retry_after=retry_after)
+        self.until = timezone.now() + dt.timedelta(seconds=retry_after)
 
 
 def spend(use: Use, lane: str = NOTION) -> None:
@@ -78,9 +79,13 @@ def used(lane: Provider, now: dt.datetime) -> list[dt.datetime]:
     return _within(window.requests, dt.timedelta(seconds=lane.rate_seconds), now) if window else []
 
 
-def close(seconds: float | None, reason: str, lane: str = NOTION) -> None:
-    """The vendor wants silence for so long: nobody asks before. A shorter word does not undo a longer one."""
-    until = timezone.now() + dt.timedelta(seconds=UNSAID if seconds is None else seconds)
+def hush(seconds: float | None, reason: str, lane: str = NOTION) -> None:
+    """The vendor wants silence for so long."""
+    close(lane, timezone.now() + dt.timedelta(seconds=UNSAID if seconds is None else seconds), reason)
+
+
+def close(lane: str, until: dt.datetime, reason: str) -> None:
+    """Nobody asks before `until`. A shorter word does not undo a longer one."""
     shorter = Q(closed_until=None) | Q(closed_until__lt=until)
     Provider.objects.filter(shorter, pk=lane).update(closed_until=until, closed_reason=reason[:300])
     log.warning("budget_lane_closed", lane=lane, until=until.isoformat(), reason=reason)
@@ -98,7 +103,7 @@ def _most(calls: int, use: Use) -> int:
 
 def _refuse_where_closed(lane: Provider, now: dt.datetime) -> None:
     if lane.paused:
-        raise OverBudgetError(f"Lane {lane} is paused: {lane.pause_reason or 'by a person'}", LOOK_AGAIN)
+        raise OverBudgetError(f"Lane {lane} is paused: {lane.pause_reason or 'by a person'}", PAUSED_LOOK)
     if lane.closed_until and lane.closed_until > now:
         raise OverBudgetError(f"Lane {lane} is closed: {lane.closed_reason}", (lane.closed_until - now).total_seconds())
 

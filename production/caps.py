@@ -1,4 +1,4 @@
-"""Where spending ends: which caps there are, and what still fits below them. Written by `ledger` alone."""
+"""Where spending ends: which caps there are, and what still fits below them. Tallies are written by `ledger` alone."""
 
 import datetime as dt
 from collections import defaultdict

@@ -140,8 +140,7 @@ def _rows(about: Iterable[NotionEvent]) -> QuerySet[NotionEvent]:
 
 def _again_later(about: Iterable[NotionEvent], trouble: Trouble) -> None:
     if isinstance(trouble, OverBudgetError):  # not asked at all: no try
-        until = timezone.now() + dt.timedelta(seconds=trouble.retry_after or 0)
-        _rows(about).update(due_at=until, tries=F("tries") - 1, outcome=trouble.message[:500])
+        _rows(about).update(due_at=trouble.until, tries=F("tries") - 1, outcome=trouble.message[:500])
         return
     for event in about:
         given_up = event.tries >= TRIES and trouble.kind not in (Kind.TRANSIENT, Kind.QUOTA)

@@ -21,7 +21,7 @@ from production.caps import Key
 from production.fairness import Candidate
 from production.models import LedgerEntry, Provider, Take, Tally
 from production.providers import lane_is_simulated, price, quota_key
-from production.stages import PIECES
+from production.stages import pieces_in
 from production.statements import Part
 
 State = LedgerEntry.State
@@ -86,7 +86,7 @@ def _money_keys(candidate: Candidate, lane: Provider, now: dt.datetime) -> list[
 def reserving(lane: Provider, now: dt.datetime) -> Part:
     """Beside a claim: what each attempt may cost, already set aside. A second line for the same attempt is refused by
     the database."""
-    paid = {piece.kind: str(price(lane, piece.kind)) for piece in PIECES if piece.lane == lane.pk and piece.paid}
+    paid = {piece.kind: str(price(lane, piece.kind)) for piece in pieces_in(lane.pk) if piece.paid}
     return Part(RESERVE, {"usd": json.dumps(paid), "is_simulated": lane_is_simulated(lane.pk), "now": now})
 
 

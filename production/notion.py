@@ -244,9 +244,9 @@ def _trouble(what: str, error: HTTPResponseError) -> Trouble:
     pause = _pause(error.headers.get("Retry-After", ""))
     if details.get("rate_limit_reason") == BLOCKED:
         budget.stop(f"{BLOCKED}: Notion has shut this connection out; find out why, then end the pause")
-        return budget.OverBudgetError(message, budget.LOOK_AGAIN)
+        return budget.OverBudgetError(message, budget.PAUSED_LOOK)
     if error.status in TOO_MUCH:
-        budget.close(pause, message)
+        budget.hush(pause, message)
         return budget.OverBudgetError(message, budget.UNSAID if pause is None else pause)
     return Trouble(Kind.TRANSIENT if error.status in AGAIN else Kind.PERMANENT, message, retry_after=pause)
 

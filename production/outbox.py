@@ -68,10 +68,11 @@ def tell(task_id: int, *, first: Callable[[Task], None] | None = None) -> None:
         log.warning("outbox_write_dropped", task=task.pk, channel=task.channel.slug, reason=gone.message)
         _told(task)
     except OverBudgetError as over:
-        _later(task, over, dt.timedelta(seconds=over.retry_after or 0), failed=False)
+        _later(task, over, over.until, failed=False)
     except Trouble as trouble:
         log.warning("outbox_write_failed", task=task.pk, channel=task.channel.slug, reason=trouble.message)
-        _later(task, trouble, pause_after(task.tell_tries + 1, said=trouble.retry_after), failed=True)
+        again = timezone.now() + pause_after(task.tell_tries + 1, said=trouble.retry_after)
+        _later(task, trouble, again, failed=True)
     else:
         if row:
             _told(task, row)
@@ -95,7 +96,7 @@ def _show(task: Task) -> None:
     try:
         notion.write(task.page_id, notion.Row(**how_far(task)), Use.PROGRESS)
     except OverBudgetError as over:
-        later = timezone.now() + dt.timedelta(seconds=over.retry_after or 0)
+        later = over.until
     except Trouble as trouble:
         log.warning("outbox_progress_dropped", task=task.pk, channel=task.channel.slug, reason=trouble.message)
     _mine(task).update(telling_until=None, show_at=Coalesce("show_at", Value(later, DateTimeField())))
@@ -187,11 +188,11 @@ def _told(task: Task, row: notion.Row | None = None) -> None:
         _end_alarm(task)
 
 
-def _later(task: Task, trouble: Trouble, pause: dt.timedelta, *, failed: bool) -> None:
+def _later(task: Task, trouble: Trouble, until: dt.datetime, *, failed: bool) -> None:
     """At another time. A status that Notion has not heard for an hour is said to operators."""
     now = timezone.now()
     _mine(task).update(
-        tell_at=now + pause,
+        tell_at=until,
         telling_until=None,
         tell_tries=F("tell_tries") + int(failed),
         unheard_since=Coalesce("unheard_since", Value(now)),

@@ -59,7 +59,7 @@ LANES = (
 # Characters that a provider takes at most (November 2026): Gemini's by its tokens, KIE's and ElevenLabs' as they say.
 PROMPT_LIMITS = {"image": 8000, "clip": 2500, "narration": 5000, "sound": 450}
 LANE = {lane.name: lane for lane in LANES}
-LOOK_AGAIN = dt.timedelta(hours=1)  # at a used-up quota that begins anew at no fixed hour
+QUOTA_LOOK = dt.timedelta(hours=1)  # at a used-up quota that begins anew at no fixed hour
 
 
 def open_lanes(**signal: Any) -> None:
@@ -175,14 +175,9 @@ def quota_key(lane: Provider, now: dt.datetime) -> tuple[str, str, dt.date]:
 def quota_reset(lane: Provider, now: dt.datetime) -> dt.datetime:
     """When a quota that is used up now begins anew, or is worth another look."""
     if not lane.quota_zone:
-        return now + LOOK_AGAIN
+        return now + QUOTA_LOOK
     tomorrow = now.astimezone(_zone(lane)).date() + dt.timedelta(days=1)
     return dt.datetime.combine(tomorrow, dt.time(), _zone(lane))
-
-
-def close(lane: str, until: dt.datetime, reason: str) -> None:
-    """The provider says that the quota is used up: nothing begins before `until`."""
-    Provider.objects.filter(pk=lane).update(closed_until=until, closed_reason=reason[:300])
 
 
 def _zone(lane: Provider) -> dt.tzinfo:
@@ -194,6 +189,11 @@ def _zone(lane: Provider) -> dt.tzinfo:
 
 def cluster(lane: str) -> str:
     return LANE[lane].cluster
+
+
+def has_own_key(take: Take) -> bool:
+    """Its channel pays with an account of its own."""
+    return take.channel.tokens.filter(name__in=take.piece.secrets).exists()
 
 
 def price(lane: Provider, kind: str) -> Decimal:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
-from production import alerts, attempts, flow, ledger, lifecycle, providers, takes, workspace
+from production import alerts, attempts, budget, flow, ledger, lifecycle, providers, takes, workspace
 from production.attempts import Outcome
 from production.dispatch import ring_lane
 from production.errors import LASTING, Kind, StaleError, Trouble
@@ -108,9 +108,9 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
 def _close_lane(take: Take, trouble: Trouble, until: dt.datetime) -> dt.datetime:
     """Nobody else needs to hear the same no: the lane waits, and this take in it. A channel with an account of its own
     waits alone. Returns when the take is due. Before any tally is locked: a claim locks them in this order too."""
-    if take.channel.tokens.filter(name__in=take.piece.secrets).exists():
+    if providers.has_own_key(take):
         return until
-    providers.close(take.lane_id, until, trouble.message)
+    budget.close(take.lane_id, until, trouble.message)
     alerts.raise_alarm(f"Lane {take.lane_id} has used up its quota: {trouble.message}", cause=f"quota:{take.lane_id}")
     return timezone.now()
 

@@ -58,7 +58,7 @@ def share(task_id: int) -> None:
         log.warning("sharing_row_gone", task=task_id, reason=gone.message)
         _done(sharing, None)
     except OverBudgetError as over:
-        _done(sharing, timezone.now() + dt.timedelta(seconds=over.retry_after or 0))
+        _done(sharing, over.until)
     except Trouble as trouble:
         _note_trouble(sharing, trouble)
     else:

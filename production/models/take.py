@@ -171,6 +171,11 @@ class Take(models.Model):
         return f"{self.kind} {self.position}" if self.position else self.kind
 
     @property
+    def is_buying(self) -> bool:
+        """An attempt of it makes a paid call; with the provider's id it only collects what is paid."""
+        return self.piece.paid and not self.ref
+
+    @property
     def is_live(self) -> bool:
         return self.state in LIVE
 

@@ -172,7 +172,7 @@ def test_529_closes_it_too_and_a_shorter_word_undoes_no_longer_one(vendors: Sand
         notion.fetch(page)
     until = notion_lane().closed_until
     assert until - timezone.now() > dt.timedelta(seconds=110)
-    budget.close(5, "sooner")
+    budget.hush(5, "sooner")
     assert notion_lane().closed_until == until
 
 
