@@ -104,7 +104,7 @@ def _tried(take: Take, act: Callable[[Take], Found]) -> Found | Outcome | None:
     """Whatever goes wrong with one take is its trouble, said in its task's Error Log; it never stops the others. None:
     somebody else is at it.
 
-    The one place where every exception is caught: a take that nobody settles would be adopted again for ever.
+    Every exception is caught here: a take that nobody settles would be adopted again for ever.
     """
     try:
         return act(take)

@@ -2,6 +2,8 @@
 
 Trouble                 something outside failed: a vendor, a script, a page
   NotHereError          ... and it is not there at all (deleted, never shared with us)
+  OverBudgetError       ... it was not asked at all, there was no room (`budget`)
+  WrittenError          ... it said so and has written all the same (`notion`)
 IllegalMoveError        a verb that the status does not allow
 StaleError              somebody else was faster: the guarded UPDATE met no row
 DecisionError           what a person asked for does not fit this task

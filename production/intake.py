@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from channels_app.models import Channel
-from production import board, decisions, lifecycle, notion, takes, wishes
+from production import board, decisions, gates, lifecycle, notion, takes, wishes
 from production.broker import ring
 from production.budget import OverBudgetError
 from production.errors import Kind, NotHereError, StaleError, Trouble
@@ -22,7 +22,7 @@ from production.models import Alert, NotionBoard, NotionEvent, Task
 from production.notion import Page
 from production.outside import pause_after
 from production.reception import JOB
-from production.stages import AT_REST, Status
+from production.stages import AT_REST, REVIEWS, Status
 
 log = structlog.get_logger(__name__)
 LEASE = dt.timedelta(seconds=90)  # a read and a write
@@ -181,7 +181,8 @@ def look_before_telling(task: Task) -> None:
     if outcome == TRASHED:
         raise NotHereError(outcome)
     now = Task.objects.select_related("channel").get(pk=task.pk)
-    Task.objects.filter(pk=task.pk).update(telling_hash=wishes.content_at_gate(now))
+    gate = REVIEWS.get(Status(now.status))
+    Task.objects.filter(pk=task.pk).update(telling_hash=gates.asked_about(now, gate) if gate else "")
 
 
 def newest(page_ids: Iterable[str]) -> dict[str, Task]:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 
 from channels_app.models import Privacy
-from production import decisions, gates, handling, lifecycle, recipes
+from production import decisions, gates, handling, lifecycle
 from production.errors import DecisionError, IllegalMoveError, StaleError
 from production.models import Priority, Task
 from production.notion import Page
@@ -161,7 +161,7 @@ def _approve(task: Task, stage: Stage, by: str) -> str:
         raise DecisionError(f"{stage.title} of channel {task.channel} can be approved in the admin only")
     if gates.stops_at_plan(task):
         raise DecisionError("its plan waits for a yes, in the admin, where it can be read")
-    if task.told_hash != recipes.content_hash(task, stage):
+    if task.told_hash != gates.asked_about(task, stage):
         raise DecisionError("what lies there has changed since the row heard of it; look at it, then set it again")
     return decisions.approve(task, by=by)
 
@@ -186,12 +186,3 @@ def _labels(task: Task) -> list[str]:
     if gate and gate.approved and gate.name in task.channel.notion_gates:
         labels.append(gate.approved.label)
     return [*labels, *([Status.DRAFT.label] if task.status != Status.DRAFT else [])]
-
-
-# ---------------------------------------------------------------- before the row is told
-
-
-def content_at_gate(task: Task) -> str:
-    """What lies at the task's gate: a yes in Notion binds to it. Empty where there is no gate."""
-    gate = REVIEWS.get(Status(task.status))
-    return recipes.content_hash(task, gate) if gate else ""
