@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('production', '0020_name_no_sisters_video'),
+        ('production', '0019_name_no_sisters_video'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -17,7 +17,7 @@ def forget_names(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("production", "0019_write_down_what_notion_is_told"),
+        ("production", "0018_write_down_what_notion_is_told"),
     ]
 
     operations = [migrations.RunPython(forget_names, migrations.RunPython.noop)]
