@@ -438,7 +438,7 @@ def test_findings_of_before_lose_the_names_that_they_told_everybody():
         "stops": True,
     }
     Task.objects.filter(pk=task.pk).update(findings=[named, other])
-    import_module("production.migrations.0020_name_no_sisters_video").forget_names(apps, None)
+    import_module("production.migrations.0019_name_no_sisters_video").forget_names(apps, None)
     first, second = fresh(task).findings
     assert first["message"] == "is like another video: title 80%, narration 100% the same"
     assert (first["stops"], second) == (True, other)
