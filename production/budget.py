@@ -84,11 +84,13 @@ def hush(seconds: float | None, reason: str, lane: str = NOTION) -> None:
     close(lane, timezone.now() + dt.timedelta(seconds=UNSAID if seconds is None else seconds), reason)
 
 
-def close(lane: str, until: dt.datetime, reason: str) -> None:
-    """Nobody asks before `until`. A shorter word does not undo a longer one."""
+def close(lane: str, until: dt.datetime, reason: str) -> dt.datetime:
+    """Nobody asks before `until`. A shorter word does not undo a longer one. Returns until when it is closed now."""
     shorter = Q(closed_until=None) | Q(closed_until__lt=until)
-    Provider.objects.filter(shorter, pk=lane).update(closed_until=until, closed_reason=reason[:300])
-    log.warning("budget_lane_closed", lane=lane, until=until.isoformat(), reason=reason)
+    if Provider.objects.filter(shorter, pk=lane).update(closed_until=until, closed_reason=reason[:300]):
+        log.warning("budget_lane_closed", lane=lane, until=until.isoformat(), reason=reason)
+        return until
+    return Provider.objects.values_list("closed_until", flat=True).get(pk=lane) or until
 
 
 def stop(reason: str, lane: str = NOTION) -> None:

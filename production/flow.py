@@ -7,7 +7,6 @@ holds the task's row lock, so two takes that settle together can't both miss the
 from collections.abc import Iterator
 from functools import partial
 
-import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -22,7 +21,6 @@ from production.models import Approval, Take, Task
 from production.recipes import Need
 from production.stages import REVIEWS, RUNNING, STAGES, WAITS_IN, Stage, Status, Verb
 
-log = structlog.get_logger(__name__)
 SYSTEM = lifecycle.SYSTEM
 State = Take.State
 BEHIND = 20  # tasks looked at behind those that would fit: a yes may turn out to be void

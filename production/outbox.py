@@ -94,7 +94,8 @@ def _show(task: Task) -> None:
     """Only how far it is: the status in the row may be a person's by now. In vain: with its next turn or a status."""
     later = None
     try:
-        notion.write(task.page_id, notion.Row(**how_far(task)), Use.PROGRESS)
+        with as_trouble("outbox_progress_broke", task=task.pk, channel=task.channel.slug):
+            notion.write(task.page_id, notion.Row(**how_far(task)), Use.PROGRESS)
     except OverBudgetError as over:
         later = over.until
     except Trouble as trouble:

@@ -18,7 +18,7 @@ from production import budget
 from production.errors import Kind, Trouble
 from production.models import LedgerEntry, Meter, Provider, Take, Tally
 from production.outside import HERE
-from production.stages import Piece, pieces_in
+from production.stages import PIECE, Piece, pieces_in
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,9 @@ def has_own_key(take: Take) -> bool:
 
 
 def price(lane: Provider, kind: str) -> Decimal:
-    """USD that one take is expected to cost at most; the vendor's reply corrects it."""
-    return Decimal(str(lane.prices.get(kind, "0")))
+    """USD that one take is expected to cost at most; the vendor's reply corrects it. What nobody is paid for has no
+    line in the ledger, so it is set aside for nothing, whatever the lane's list says."""
+    return Decimal(str(lane.prices.get(kind, "0"))) if PIECE[kind].paid else Decimal(0)
 
 
 def next_try(trouble: Trouble, tries: int, lane: Provider) -> dt.datetime | None:

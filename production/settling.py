@@ -25,7 +25,8 @@ State = Take.State
 
 
 def settle_surely(take: Take, outcome: Outcome) -> None:
-    """Settle; what breaks at that is an outcome of its own."""
+    """Settle; what breaks at that is an outcome of its own. Where that breaks too, its lease runs out and it is found
+    again."""
     try:
         settle(copy(take), outcome)  # one that fails half-way leaves `take` as it was claimed
     except StaleError as late:
@@ -92,7 +93,7 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
     wanted = collecting or _is_in_its_stage(task, take)  # a cancelled task buys nothing more
     again = due = next_try(trouble, take.tries + 1, take.lane) if wanted else None
     if again and trouble.kind == Kind.QUOTA and not collecting:  # what is paid is asked for when the quota is back
-        due = _close_lane(take, trouble, again)
+        again, due = _close_lane(take, trouble, again)
     if not collecting:
         _book_failure(take, trouble, outcome)
     elif not again:
@@ -105,14 +106,15 @@ def _settle_trouble(task: Task, take: Take, trouble: Trouble, outcome: Outcome) 
         lifecycle.note(task, f"{take.name}: {trouble.message} ({trouble.kind})", stage=_stage(take))
 
 
-def _close_lane(take: Take, trouble: Trouble, until: dt.datetime) -> dt.datetime:
+def _close_lane(take: Take, trouble: Trouble, until: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
     """Nobody else needs to hear the same no: the lane waits, and this take in it. A channel with an account of its own
-    waits alone. Returns when the take is due. Before any tally is locked: a claim locks them in this order too."""
+    waits alone. Returns until when it is, and when the take is due. Before any tally is locked: a claim locks them in
+    this order too."""
     if providers.has_own_key(take):
-        return until
-    budget.close(take.lane_id, until, trouble.message)
+        return until, until
+    until = budget.close(take.lane_id, until, trouble.message)
     alerts.raise_alarm(f"Lane {take.lane_id} has used up its quota: {trouble.message}", cause=f"quota:{take.lane_id}")
-    return timezone.now()
+    return until, timezone.now()
 
 
 def _settle_unknown(task: Task, take: Take, trouble: Trouble) -> None:
@@ -155,7 +157,7 @@ def give_up_asking(take_id: int) -> None:
     """A take whose outcome can't be found out: written off and bought again if it is cheap and has tries left, else a
     person decides."""
     task = lifecycle.lock(Take.objects.values_list("task_id", flat=True).get(pk=take_id))
-    take = Take.objects.select_for_update(of=("self",)).select_related("lane").get(pk=take_id)
+    take = Take.objects.select_for_update(of=("self",), no_key=True).select_related("lane").get(pk=take_id)
     if take.state != State.UNKNOWN or take.due_at > timezone.now():
         return
     price = ledger.intended(take)

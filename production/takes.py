@@ -41,7 +41,7 @@ SET state = 'claimed', token = gen_random_uuid(), holder = %(holder)s, host = %(
         WHERE link.from_take_id = take.id AND source.simulated
     )
 FROM (SELECT id FROM production_take WHERE id = ANY(%(ids)s) AND state = 'waiting' AND NOT (paused AND ref = '')
-    FOR UPDATE SKIP LOCKED) AS line
+    FOR NO KEY UPDATE SKIP LOCKED) AS line
 WHERE take.id = line.id
 RETURNING take.*
 """

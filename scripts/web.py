@@ -184,6 +184,8 @@ def _addresses(host: str) -> list[str]:
         return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except OSError:
         return []
+    except UnicodeError:
+        raise requests.exceptions.InvalidURL(f"{host} is no name of a host") from None
 
 
 def _is_open(address: str) -> bool:

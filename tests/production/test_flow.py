@@ -317,6 +317,17 @@ def test_settle_quota_waits_and_counts_no_try():
     assert fresh(task).status == Status.GENERATING_ASSETS
 
 
+def test_settle_quota_says_until_when_the_lane_is_really_closed():
+    """Two calls were under way: the second one's shorter word undoes nothing, and is not what people read."""
+    task = running()
+    first, second = dispatch.claim("images", 2)
+    settle(first, Trouble(Kind.QUOTA, "used up", retry_after=7200))
+    until = Provider.objects.get(pk="images").closed_until
+    settle(second, Trouble(Kind.QUOTA, "used up", retry_after=30))
+    assert Provider.objects.get(pk="images").closed_until == until
+    assert outbox.error_log(task).count(f"waits until {until:%H:%M} UTC") == 2
+
+
 def test_settle_quota_of_a_channel_with_its_own_account_closes_the_lane_for_nobody():
     task = running()
     Token.objects.create(channel=task.channel, name="GEMINI_API_KEY", value="its own")

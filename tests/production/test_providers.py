@@ -98,6 +98,11 @@ def test_cluster_of_lanes():
     }
 
 
+def test_price_of_what_nobody_is_paid_for_is_nothing():
+    """It has no line in the ledger: a sum set aside for it would never be settled."""
+    assert providers.price(Provider(name="ffmpeg", prices={"film": "0.05"}), "film") == 0
+
+
 @pytest.mark.parametrize(("price", "holds"), [("0.0336", True), ("0.03365", False), ("1e3", False), ("NaN", False)])
 def test_price_has_no_more_decimals_than_the_ledger(price, holds):
     lane = Provider(name="images")

@@ -277,6 +277,12 @@ def test_collect_does_not_look_around_in_our_network(run, vendor, media, tmp_pat
     assert not (tmp_path / "v.mp4").exists()
 
 
+def test_collect_of_an_address_that_is_no_name_is_tried_again(run, vendor, tmp_path):
+    vendor.say(RECORD, record("success", resultJson=json.dumps({"resultUrls": ["http://a..b/clip.mp4"]})))
+    outcome = run("generate_video.py", "--output", tmp_path / "v.mp4", PHASE="collect", REF="t1")
+    assert (outcome.code, outcome.stderr, outcome.the("error")["kind"]) == (1, "", "transient")
+
+
 def test_collect_takes_no_playlist_for_a_clip(run, vendor, media, tmp_path):
     """ffmpeg would open the file that it names, wherever that is."""
     dash = (
