@@ -114,6 +114,8 @@ def _bring_up_to_date(sharing: Sharing) -> dt.datetime | None:
     if shelf.has_ended():
         shelf.let_go(SharedFile.objects.filter(take__task=task))
         return None
+    if _has_newer_run(task):
+        return shelf.look_again()
     complete = True
     for take in wanted:
         complete = complete and time.monotonic() < until
@@ -122,6 +124,11 @@ def _bring_up_to_date(sharing: Sharing) -> dt.datetime | None:
     _show(task, [take for take in wanted if _file(take, shelf.place).sent], shelf)
     shelf.let_go(_unwanted(task, wanted))
     return shelf.look_again() if complete else timezone.now()
+
+
+def _has_newer_run(task: Task) -> bool:
+    """The page's row is another task's by now: this one's files are not shown over it."""
+    return Task.objects.filter(page_id=task.page_id, pk__gt=task.pk).exists()
 
 
 def _wanted(task: Task) -> list[Take]:
@@ -282,7 +289,9 @@ class _Bucket:
     def has_ended(self) -> bool:
         """Nobody can open what lies there any more."""
         ends = self._ends()
-        return bool(ends) and self._is_over() and ends[-1] <= timezone.now()
+        if not ends:
+            return _has_newer_run(self._sharing.task)
+        return self._is_over() and ends[-1] <= timezone.now()
 
     def let_go(self, files: QuerySet[SharedFile]) -> None:
         """Delete the objects; who is asked again finds by those shown last that all has ended. What the bucket refuses
@@ -304,7 +313,8 @@ class _Bucket:
 
     def _is_over(self) -> bool:
         task = self._sharing.task
-        return task.status == Status.PUBLISHED and task.status_since < timezone.now() - RENEWED_FOR
+        long_ago = task.status == Status.PUBLISHED and task.status_since < timezone.now() - RENEWED_FOR
+        return long_ago or _has_newer_run(task)
 
     def _ends(self) -> list[dt.datetime]:
         """When the addresses end that the row shows, the first one first."""

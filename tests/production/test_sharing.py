@@ -367,6 +367,35 @@ def test_share_what_the_bucket_does_not_let_go_keeps_nothing_from_its_row(
     assert (fresh(task.sharing).trouble, SharedFile.objects.count(), len(keys(bucket))) == ("", 3, 3)
 
 
+def test_share_leaves_the_row_to_a_newer_run_of_its_page(vendors: SandboxClient, page: str, bucket):
+    first = made(page, Status.PUBLISHED, storage=Storage.S3)
+    sharing.share(first.pk)
+    second = make_production(Status.ASSETS_READY, page_id=page, channel=first.channel)
+    outbox.tell(second.pk)
+    sharing.share(second.pk)
+    shown, stored = files(page), keys(bucket)
+    SharedFile.objects.filter(take__task=first).update(until=timezone.now() + dt.timedelta(hours=20))
+    again(first)
+    assert (files(page), keys(bucket)) == (shown, stored), "its last address has not ended"
+    last = SharedFile.objects.filter(take__task=first).order_by("-until").first()
+    assert fresh(first.sharing).due_at == last.until
+    SharedFile.objects.filter(take__task=first).update(until=timezone.now())
+    again(first)
+    assert files(page) == shown
+    assert {key.split("/")[1] for key in keys(bucket)} == {str(second.pk)}
+    assert fresh(first.sharing).due_at is None
+
+
+def test_share_attaches_nothing_where_a_newer_run_has_the_row(vendors: SandboxClient, page: str):
+    first = made(page, Status.PUBLISHED)
+    second = make_production(Status.ASSETS_READY, page_id=page, channel=first.channel)
+    outbox.tell(second.pk)
+    sharing.share(second.pk)
+    shown = names(page)
+    again(first)
+    assert (names(page), fresh(first.sharing).due_at) == (shown, None)
+
+
 def test_share_lets_go_again_what_the_bucket_could_not_delete_for_now(
     vendors: SandboxClient, page: str, bucket, settings: Settings, s3_address: str
 ):
