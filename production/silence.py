@@ -28,12 +28,13 @@ POLL = FOUND | Q(type=OLD)
 
 @dataclass(frozen=True)
 class Way:
-    """One kind of webhook, in use while the board has its `secret`. `calls` are its events, `tells` what the poll finds
-    of what it should have told: of an automation we know only that it sends what is Queued."""
+    """One kind of webhook, in use while the board has its `secret`, `since` then. `calls` are its events, `tells` what
+    the poll finds of what it should have told: of an automation we know only that it sends what is Queued."""
 
     cause: str
     name: str
     secret: str
+    since: str
     calls: Q
     tells: Q
     remedy: str
@@ -44,6 +45,7 @@ WAYS = (
         "silent:automations",
         "Calls of automations and buttons",
         "hook_secret",
+        "hook_adopted",
         CALLS,
         Q(type=QUEUED),
         "look in Notion whether they are paused, and resume them by hand; their header has to show the secret in use",
@@ -52,6 +54,7 @@ WAYS = (
         "silent:webhook",
         "Events of the integration's webhook",
         "active_token",
+        "activated",
         ~CALLS & ~POLL,
         FOUND,
         "look at it in the integration's settings in Notion; one made anew has another token: admin › Database",
@@ -69,7 +72,7 @@ def kind(page: Page) -> str:
 def heed(board: NotionBoard) -> None:
     """Say which webhooks have stopped, and which call again."""
     for way in WAYS:
-        if getattr(board, way.secret) and _is_silent(way):
+        if getattr(board, way.secret) and _is_silent(way, getattr(board, way.since)):
             message = (
                 f"{way.name} do not come any more: the poll has found {FEW} changes or more that they did not tell"
             )
@@ -78,10 +81,12 @@ def heed(board: NotionBoard) -> None:
             alerts.resume(way.cause, f"Resumed: {way.name} come again")
 
 
-def _is_silent(way: Way) -> bool:
-    """Whether the last few changes were found by the poll alone."""
+def _is_silent(way: Way, since: dt.datetime | None) -> bool:
+    """Whether the last few changes were found by the poll alone. What it has found shortly after the webhook was set up
+    may be of before."""
     now = timezone.now()
-    found = NotionEvent.objects.filter(way.tells, received__gt=now - RECENT, received__lt=now - LATE)
+    begin = max(now - RECENT, since + LATE) if since else now - RECENT
+    found = NotionEvent.objects.filter(way.tells, received__gt=begin, received__lt=now - LATE)
     newest = list(found.order_by("-received").values_list("received", flat=True)[:FEW])
     return len(newest) == FEW and not _has_called(way, newest[-1] - LATE)
 

@@ -50,6 +50,7 @@ class NotionBoard(models.Model):
     activated = models.DateTimeField(null=True, editable=False)
     activated_by = models.CharField(max_length=150, blank=True, editable=False)
     hook_secret = SecretTextField(null=True, blank=True, editable=False)
+    hook_adopted = models.DateTimeField(null=True, editable=False)
     hook_next = SecretTextField(null=True, blank=True, editable=False)
     # The reconciling poll: all rows edited before `polled_to` were looked at; `poll_at` is its next turn, or its lease.
     polled_to = models.DateTimeField(null=True, editable=False)

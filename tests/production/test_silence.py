@@ -6,7 +6,7 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from production import notion, reconcile, silence
+from production import notion, reception, reconcile, silence
 from production.models import Alert, NotionBoard, NotionEvent
 from production.reception import AUTOMATION
 from sandbox.client import SandboxClient
@@ -67,6 +67,25 @@ def test_heed_expects_nothing_of_what_is_not_set_up() -> None:
     heard(*[silence.QUEUED] * 3)
     silence.heed(NotionBoard.objects.create(data_source_id="source"))
     assert not causes()
+
+
+def test_heed_counts_nothing_of_before_it_was_set_up() -> None:
+    heard(*[silence.QUEUED] * 3)
+    board = NotionBoard.objects.create(data_source_id="source", hook_next="made", pending_token="token")
+    reception.adopt_secret(board, by="olga")
+    reception.confirm(board, by="olga")
+    silence.heed(board)
+    assert not causes()
+
+
+def test_heed_counts_what_was_found_since_it_was_set_up(board: NotionBoard) -> None:
+    board.hook_adopted = board.activated = timezone.now() - dt.timedelta(minutes=20)
+    heard(*[silence.QUEUED] * 3, minutes=14)
+    silence.heed(board)
+    assert not causes(), "found at once: it was set before"
+    heard(*[silence.QUEUED] * 3)
+    silence.heed(board)
+    assert causes() == {"silent:automations", "silent:webhook"}
 
 
 def test_heed_names_the_remedy_and_is_over_with_the_next_call(board: NotionBoard) -> None:
