@@ -16,7 +16,7 @@ from production.notion import Page
 from production.reception import AUTOMATION
 from production.stages import Status
 
-# Types of the poll's events: a row that shows Queued, any other change, and an edit that tells nothing of webhooks.
+# Types of the poll's events: a row that was set to Queued, any other change, an edit that tells nothing of webhooks.
 QUEUED, OTHER, OLD = "poll: queued", "poll", "poll: old"
 LATE = dt.timedelta(minutes=7)  # by then a change was told, if it is told at all
 RECENT = dt.timedelta(days=1)
@@ -62,11 +62,12 @@ WAYS = (
 )
 
 
-def kind(page: Page) -> str:
-    """The type of the poll's event about this row. An edit is old where the board is new here, or we were away."""
+def kind(page: Page, *, is_moved: bool) -> str:
+    """The type of the poll's event about this row, whose status may be a person's. An edit is old where the board is
+    new here, or we were away."""
     if page.edited is None or page.edited < timezone.now() - LATE:
         return OLD
-    return QUEUED if page.status == Status.QUEUED.label else OTHER
+    return QUEUED if is_moved and page.status == Status.QUEUED.label else OTHER
 
 
 def heed(board: NotionBoard) -> None:
