@@ -71,7 +71,8 @@ def _look(board: NotionBoard, now: dt.datetime) -> tuple[str, bool]:
         if not batch.complete:
             return _go_on_without(board, began, told)
     _go_on_from(board, max(board.polled_to or now - CLOCKS, now - CLOCKS))
-    boards.heed_columns(lacks)
+    if rows:  # else nothing was seen of the columns
+        boards.heed_columns(lacks)
     silence.heed(board)
     return lacks or told, True
 
