@@ -17,7 +17,7 @@ from production.reception import AUTOMATION
 from production.stages import Status
 
 # Types of the poll's events: a row that was set to Queued, any other change, an edit that tells nothing of webhooks.
-QUEUED, OTHER, OLD = "poll: queued", "poll", "poll: old"
+QUEUED, OTHER, OLD = f"{NotionEvent.POLL}: queued", NotionEvent.POLL, f"{NotionEvent.POLL}: old"
 LATE = dt.timedelta(minutes=7)  # by then a change was told, if it is told at all
 RECENT = dt.timedelta(days=1)
 FEW = 3  # changes that nobody has told; one or two may be lost on the way

@@ -178,7 +178,7 @@ def _notion(task: Task) -> Iterator[Event]:
             event.received,
             "error" if failed else "idle",
             "done_all" if ours else "call_received",
-            "Notion has what we wrote" if ours else f"Notion said {event.type}",
+            "Notion has what we wrote" if ours else event.told,
             ("notion", "errors") if failed else ("notion",),
             words=event.outcome,
             bundle="Notion has what we wrote" if ours and not failed else "",

@@ -70,7 +70,10 @@ class NotionBoard(models.Model):
 
 
 class NotionEvent(models.Model):
-    """A webhook as it was stored before it was answered; `outcome` says in words what came of it."""
+    """A webhook as it was stored before it was answered, or what the poll has found; `outcome` says in words what came
+    of it."""
+
+    POLL = "poll"  # how the types of the poll's events begin
 
     class State(models.TextChoices):
         PENDING = "pending", "Pending"
@@ -98,6 +101,11 @@ class NotionEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.page_id}"
+
+    @property
+    def told(self) -> str:
+        """Its type, in words where it is one of ours."""
+        return "The poll found a change" if self.type.startswith(self.POLL) else f"Notion said {self.type}"
 
 
 class NotionWrite(models.Model):

@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from production import alerts, decisions, review, timeline
+from production import alerts, decisions, review, silence, timeline
 from production.look import Look
 from production.models import LedgerEntry, NotionEvent, Take
 from production.stages import Status
@@ -54,6 +54,15 @@ def test_read_says_what_notion_said_and_has():
         NotionEvent.objects.create(event_id=str(number), type="page.created", page_id=task.page_id, author=author)
     assert {"Notion said page.created", "Notion has what we wrote"} <= set(whats(task, "notion"))
     assert "Notion is told the present state" in whats(task, "notion")
+
+
+@pytest.mark.parametrize("kind", [silence.QUEUED, silence.OTHER, silence.OLD])
+def test_read_says_what_the_poll_found(operator_client: Client, kind: str):
+    task = make_task(Status.QUEUED)
+    NotionEvent.objects.create(event_id="1", type=kind, page_id=task.page_id)
+    assert "The poll found a change" in whats(task, "notion")
+    listed = operator_client.get(reverse("admin:production_notionevent_changelist")).content.decode()
+    assert "The poll found a change" in listed
 
 
 def test_read_takes_the_same_few_queries_for_any_number_of_takes(django_assert_num_queries: DjangoAssertNumQueries):
