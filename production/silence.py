@@ -71,9 +71,11 @@ def kind(page: Page, *, is_moved: bool) -> str:
 
 
 def heed(board: NotionBoard) -> None:
-    """Say which webhooks have stopped, and which call again."""
+    """Say which webhooks have stopped, and which call again or are given up."""
     for way in WAYS:
-        if getattr(board, way.secret) and _is_silent(way, getattr(board, way.since)):
+        if not getattr(board, way.secret):
+            alerts.resume(way.cause, f"Over: {way.name} are not in use any more")
+        elif _is_silent(way, getattr(board, way.since)):
             message = (
                 f"{way.name} do not come any more: the poll has found {FEW} changes or more that they did not tell"
             )

@@ -100,6 +100,17 @@ def test_heed_names_the_remedy_and_is_over_with_the_next_call(board: NotionBoard
     assert causes() == {"silent:webhook"}
 
 
+def test_heed_is_over_where_the_webhook_is_given_up(board: NotionBoard) -> None:
+    heard(*[silence.QUEUED] * 3)
+    silence.heed(board)
+    reception.forget(board, by="olga")
+    silence.heed(board)
+    assert causes() == {"silent:automations"}
+    board.hook_secret = None
+    silence.heed(board)
+    assert not causes()
+
+
 @pytest.mark.parametrize(
     ("status", "is_moved", "minutes", "expected"),
     [
