@@ -139,8 +139,8 @@ def adopt_secret(board: NotionBoard, *, by: str) -> None:
     """The new one is in every automation: it is never shown again, and the former is good no more."""
     if not board.hook_next:
         raise Trouble(Kind.PERMANENT, "There is no new secret: make one first")
-    board.hook_secret, board.hook_next = board.hook_next, None
-    board.save(update_fields=["hook_secret", "hook_next"])
+    board.hook_secret, board.hook_next, board.hook_adopted = board.hook_next, None, timezone.now()
+    board.save(update_fields=["hook_secret", "hook_next", "hook_adopted"])
     log.info("notion_secret_adopted", by=by)
 
 

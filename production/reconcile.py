@@ -71,7 +71,8 @@ def _look(board: NotionBoard, now: dt.datetime) -> tuple[str, bool]:
         if not batch.complete:
             return _go_on_without(board, began, told)
     _go_on_from(board, max(board.polled_to or now - CLOCKS, now - CLOCKS))
-    boards.heed_columns(lacks)
+    if rows:  # else nothing was seen of the columns
+        boards.heed_columns(lacks)
     silence.heed(board)
     return lacks or told, True
 
@@ -103,7 +104,7 @@ def _store_missed(pages: list[Page]) -> int:
     missed = set(found) - set(pending.values_list("page_id", flat=True))
     if missed:
         NotionEvent.objects.bulk_create(
-            NotionEvent(event_id=f"poll:{uuid.uuid4()}", type=silence.kind(found[page_id]), page_id=page_id)
+            NotionEvent(event_id=f"poll:{uuid.uuid4()}", type=_kind(found[page_id], tasks), page_id=page_id)
             for page_id in missed
         )
         ring(reception.JOB)
@@ -114,3 +115,8 @@ def _store_missed(pages: list[Page]) -> int:
 def _is_missed(page: Page, tasks: dict[str, Task]) -> bool:
     task = tasks.get(page.id)
     return wishes.differs(task, page) if task else page.status == Status.QUEUED.label
+
+
+def _kind(page: Page, tasks: dict[str, Task]) -> str:
+    task = tasks.get(page.id)
+    return silence.kind(page, is_moved=task is None or wishes.is_moved(task, page))

@@ -7,6 +7,7 @@ where it was; the row is then given all of them at once.
 import datetime as dt
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from django.utils import timezone
 from channels_app.models import Storage
 from production import alerts, budget, notion, shelves, values, workspace
 from production.budget import OverBudgetError, Use
-from production.errors import NotHereError, Trouble, as_trouble
+from production.errors import Kind, NotHereError, Trouble, as_trouble
 from production.models import NotionBoard, SharedFile, Sharing, Take, Task
 from production.outside import pause_after
 from production.stages import Status
@@ -113,6 +114,8 @@ def _bring_up_to_date(sharing: Sharing) -> dt.datetime | None:
     if shelf.has_ended():
         shelf.let_go(SharedFile.objects.filter(take__task=task))
         return None
+    if _has_newer_run(task):
+        return shelf.look_again()
     complete = True
     for take in wanted:
         complete = complete and time.monotonic() < until
@@ -121,6 +124,11 @@ def _bring_up_to_date(sharing: Sharing) -> dt.datetime | None:
     _show(task, [take for take in wanted if _file(take, shelf.place).sent], shelf)
     shelf.let_go(_unwanted(task, wanted))
     return shelf.look_again() if complete else timezone.now()
+
+
+def _has_newer_run(task: Task) -> bool:
+    """The page's row is another task's by now: this one's files are not shown over it."""
+    return Task.objects.filter(page_id=task.page_id, pk__gt=task.pk).exists()
 
 
 def _wanted(task: Task) -> list[Take]:
@@ -142,6 +150,10 @@ def _keep(file: SharedFile, **columns: Any) -> None:
     SharedFile.objects.filter(pk=file.pk).update(**columns)
     for name, value in columns.items():
         setattr(file, name, value)
+
+
+def _beat(sharing: Sharing) -> None:
+    Sharing.objects.filter(pk=sharing.pk).update(lease_until=timezone.now() + LEASE)
 
 
 def _show(task: Task, takes: Sequence[Take], shelf: "_Notion | _Bucket") -> None:
@@ -193,9 +205,9 @@ class _Notion:
         if upload is None or not upload.is_usable:
             _keep(file, ref=shelves.begin(_name(take), path.stat().st_size), sent=None)
             upload = shelves.Upload("pending", 0)
-        shelves.send(file.ref, path, _name(take), sent=upload.sent, beat=self._beat)
+        shelves.send(file.ref, path, _name(take), sent=upload.sent, beat=partial(_beat, self._sharing))
         _keep(file, sent=timezone.now(), left_out="")
-        self._beat()
+        _beat(self._sharing)
 
     def is_to_be_shown(self, file: SharedFile) -> bool:
         return file.attached is None
@@ -215,9 +227,6 @@ class _Notion:
 
     def let_go(self, files: QuerySet[SharedFile]) -> None:
         """What nobody shows, Notion forgets by itself."""
-
-    def _beat(self) -> None:
-        Sharing.objects.filter(pk=self._sharing.pk).update(lease_until=timezone.now() + LEASE)
 
 
 def _why_left_out(path: Path, limit: int | None) -> str:
@@ -258,7 +267,7 @@ class _Bucket:
         _keep(file, ref=key, left_out="")
         self._bucket.put(key, path)
         _keep(file, sent=timezone.now())
-        Sharing.objects.filter(pk=self._sharing.pk).update(lease_until=timezone.now() + LEASE)
+        _beat(self._sharing)
 
     def is_to_be_shown(self, file: SharedFile) -> bool:
         return file.attached is None or file.until is None or file.until <= timezone.now() + BEFORE_END
@@ -280,20 +289,32 @@ class _Bucket:
     def has_ended(self) -> bool:
         """Nobody can open what lies there any more."""
         ends = self._ends()
-        return bool(ends) and self._is_over() and ends[-1] <= timezone.now()
+        if not ends:
+            return _has_newer_run(self._sharing.task)
+        return self._is_over() and ends[-1] <= timezone.now()
 
     def let_go(self, files: QuerySet[SharedFile]) -> None:
-        """Delete the objects. What the bucket refuses stays there, and keeps nothing else from its row."""
-        for file in files.filter(place=self.place).exclude(ref="").select_related("take")[:MOST_LET_GO]:
-            try:
-                self._bucket.delete(file.ref)
-                file.delete()
-            except Trouble as trouble:
-                log.warning("sharing_object_stays", key=file.ref, reason=trouble.message)
+        """Delete the objects; who is asked again finds by those shown last that all has ended. What the bucket refuses
+        stays there, and keeps nothing else from its row. Errors: Trouble, where another try may do."""
+        there = files.filter(place=self.place).exclude(ref="").select_related("take")
+        for file in there.order_by("take__selected", F("until").asc(nulls_first=True))[:MOST_LET_GO]:
+            self._let_go(file)
+            _beat(self._sharing)
+
+    def _let_go(self, file: SharedFile) -> None:
+        try:
+            self._bucket.delete(file.ref)
+        except Trouble as trouble:
+            if trouble.kind != Kind.PERMANENT:
+                raise
+            log.warning("sharing_object_stays", key=file.ref, reason=trouble.message)
+        else:
+            file.delete()
 
     def _is_over(self) -> bool:
         task = self._sharing.task
-        return task.status == Status.PUBLISHED and task.status_since < timezone.now() - RENEWED_FOR
+        long_ago = task.status == Status.PUBLISHED and task.status_since < timezone.now() - RENEWED_FOR
+        return long_ago or _has_newer_run(task)
 
     def _ends(self) -> list[dt.datetime]:
         """When the addresses end that the row shows, the first one first."""

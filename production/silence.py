@@ -16,8 +16,8 @@ from production.notion import Page
 from production.reception import AUTOMATION
 from production.stages import Status
 
-# Types of the poll's events: a row that shows Queued, any other change, and an edit that tells nothing of webhooks.
-QUEUED, OTHER, OLD = "poll: queued", "poll", "poll: old"
+# Types of the poll's events: a row that was set to Queued, any other change, an edit that tells nothing of webhooks.
+QUEUED, OTHER, OLD = f"{NotionEvent.POLL}: queued", NotionEvent.POLL, f"{NotionEvent.POLL}: old"
 LATE = dt.timedelta(minutes=7)  # by then a change was told, if it is told at all
 RECENT = dt.timedelta(days=1)
 FEW = 3  # changes that nobody has told; one or two may be lost on the way
@@ -28,12 +28,13 @@ POLL = FOUND | Q(type=OLD)
 
 @dataclass(frozen=True)
 class Way:
-    """One kind of webhook, in use while the board has its `secret`. `calls` are its events, `tells` what the poll finds
-    of what it should have told: of an automation we know only that it sends what is Queued."""
+    """One kind of webhook, in use while the board has its `secret`, `since` then. `calls` are its events, `tells` what
+    the poll finds of what it should have told: of an automation we know only that it sends what is Queued."""
 
     cause: str
     name: str
     secret: str
+    since: str
     calls: Q
     tells: Q
     remedy: str
@@ -44,6 +45,7 @@ WAYS = (
         "silent:automations",
         "Calls of automations and buttons",
         "hook_secret",
+        "hook_adopted",
         CALLS,
         Q(type=QUEUED),
         "look in Notion whether they are paused, and resume them by hand; their header has to show the secret in use",
@@ -52,6 +54,7 @@ WAYS = (
         "silent:webhook",
         "Events of the integration's webhook",
         "active_token",
+        "activated",
         ~CALLS & ~POLL,
         FOUND,
         "look at it in the integration's settings in Notion; one made anew has another token: admin › Database",
@@ -59,17 +62,20 @@ WAYS = (
 )
 
 
-def kind(page: Page) -> str:
-    """The type of the poll's event about this row. An edit is old where the board is new here, or we were away."""
+def kind(page: Page, *, is_moved: bool) -> str:
+    """The type of the poll's event about this row, whose status may be a person's. An edit is old where the board is
+    new here, or we were away."""
     if page.edited is None or page.edited < timezone.now() - LATE:
         return OLD
-    return QUEUED if page.status == Status.QUEUED.label else OTHER
+    return QUEUED if is_moved and page.status == Status.QUEUED.label else OTHER
 
 
 def heed(board: NotionBoard) -> None:
-    """Say which webhooks have stopped, and which call again."""
+    """Say which webhooks have stopped, and which call again or are given up."""
     for way in WAYS:
-        if getattr(board, way.secret) and _is_silent(way):
+        if not getattr(board, way.secret):
+            alerts.resume(way.cause, f"Over: {way.name} are not in use any more")
+        elif _is_silent(way, getattr(board, way.since)):
             message = (
                 f"{way.name} do not come any more: the poll has found {FEW} changes or more that they did not tell"
             )
@@ -78,10 +84,12 @@ def heed(board: NotionBoard) -> None:
             alerts.resume(way.cause, f"Resumed: {way.name} come again")
 
 
-def _is_silent(way: Way) -> bool:
-    """Whether the last few changes were found by the poll alone."""
+def _is_silent(way: Way, since: dt.datetime | None) -> bool:
+    """Whether the last few changes were found by the poll alone. What it has found shortly after the webhook was set up
+    may be of before."""
     now = timezone.now()
-    found = NotionEvent.objects.filter(way.tells, received__gt=now - RECENT, received__lt=now - LATE)
+    begin = max(now - RECENT, since + LATE) if since else now - RECENT
+    found = NotionEvent.objects.filter(way.tells, received__gt=begin, received__lt=now - LATE)
     newest = list(found.order_by("-received").values_list("received", flat=True)[:FEW])
     return len(newest) == FEW and not _has_called(way, newest[-1] - LATE)
 

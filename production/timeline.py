@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from channels_app import access
@@ -32,6 +34,7 @@ ICONS = {
 }
 TROUBLED = (LedgerEntry.State.UNKNOWN, LedgerEntry.State.WRITTEN_OFF, LedgerEntry.State.RELEASED)
 State = Take.State
+Line = TypeVar("Line", NotionEvent, NotionWrite)
 
 
 @dataclass(frozen=True)
@@ -172,13 +175,13 @@ def _money(task: Task) -> Iterator[Event]:
 
 
 def _notion(task: Task) -> Iterator[Event]:
-    for event in NotionEvent.objects.filter(page_id=task.page_id)[:MOST]:
+    for event in _of_its_time(NotionEvent.objects.all(), "received", task)[:MOST]:
         failed, ours = event.state == NotionEvent.State.FAILED, event.author == "bot"
         yield Event(
             event.received,
             "error" if failed else "idle",
             "done_all" if ours else "call_received",
-            "Notion has what we wrote" if ours else f"Notion said {event.type}",
+            "Notion has what we wrote" if ours else event.told,
             ("notion", "errors") if failed else ("notion",),
             words=event.outcome,
             bundle="Notion has what we wrote" if ours and not failed else "",
@@ -189,7 +192,7 @@ def _notion(task: Task) -> Iterator[Event]:
 
 
 def _written(task: Task) -> Iterator[Event]:
-    for letter in NotionWrite.objects.filter(page_id=task.page_id)[:MOST]:
+    for letter in _of_its_time(NotionWrite.objects.all(), "at", task)[:MOST]:
         kinds = ("notion", "errors") if letter.is_refused else ("notion",)
         yield Event(
             letter.at,
@@ -200,6 +203,14 @@ def _written(task: Task) -> Iterator[Event]:
             words=f"{letter.said}\n{letter.outcome}",
             bundle="" if letter.is_refused else "written to Notion",
         )
+
+
+def _of_its_time(lines: QuerySet[Line], moment: str, task: Task) -> QuerySet[Line]:
+    """Those about the task's page from its own time, until its next run. What came before the first led to it."""
+    runs = Task.objects.filter(page_id=task.page_id).order_by("created", "pk").values("pk")
+    begun = runs.filter(created__lte=OuterRef(moment)).reverse()
+    run = Coalesce(Subquery(begun[:1]), Subquery(runs[:1]))
+    return lines.alias(run=run).filter(page_id=task.page_id, run=task.pk)
 
 
 def _alerts(task: Task, user: Any) -> Iterator[Event]:

@@ -76,7 +76,7 @@ class Vendor:
                 vendor.calls.append(Call(self.command, self.path, headers, self.rfile.read(length)))
                 self.answer(vendor._next(self.path))
 
-            do_GET = do_PATCH = do_PUT = do_POST
+            do_GET = do_PATCH = do_PUT = do_DELETE = do_POST
 
             def answer(self, answer: Answer) -> None:
                 vendor._closing.wait(answer.delay)

@@ -232,11 +232,15 @@ class AboutPagesAdmin(LookOnlyAdmin):
 
 @admin.register(NotionEvent)
 class NotionEventAdmin(AboutPagesAdmin):
-    list_display = ("came", "type", "about", "author", "fate", "tries", "outcome")
+    list_display = ("came", "told", "about", "author", "fate", "tries", "outcome")
     list_filter = ("state", "type")
     search_fields = ("page_id", "event_id")
 
     came = moment("received", "Received")
+
+    @admin.display(description="Type", ordering="type")
+    def told(self, event: NotionEvent) -> str:
+        return event.told
 
     @admin.display(description="State", ordering="state")
     def fate(self, event: NotionEvent) -> SafeString:

@@ -50,6 +50,7 @@ class NotionBoard(models.Model):
     activated = models.DateTimeField(null=True, editable=False)
     activated_by = models.CharField(max_length=150, blank=True, editable=False)
     hook_secret = SecretTextField(null=True, blank=True, editable=False)
+    hook_adopted = models.DateTimeField(null=True, editable=False)
     hook_next = SecretTextField(null=True, blank=True, editable=False)
     # The reconciling poll: all rows edited before `polled_to` were looked at; `poll_at` is its next turn, or its lease.
     polled_to = models.DateTimeField(null=True, editable=False)
@@ -69,7 +70,10 @@ class NotionBoard(models.Model):
 
 
 class NotionEvent(models.Model):
-    """A webhook as it was stored before it was answered; `outcome` says in words what came of it."""
+    """A webhook as it was stored before it was answered, or what the poll has found; `outcome` says in words what came
+    of it."""
+
+    POLL = "poll"  # how the types of the poll's events begin
 
     class State(models.TextChoices):
         PENDING = "pending", "Pending"
@@ -97,6 +101,11 @@ class NotionEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.page_id}"
+
+    @property
+    def told(self) -> str:
+        """Its type, in words where it is one of ours."""
+        return "The poll found a change" if self.type.startswith(self.POLL) else f"Notion said {self.type}"
 
 
 class NotionWrite(models.Model):

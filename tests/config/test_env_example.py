@@ -55,6 +55,11 @@ def test_env_example_names_each_setting_once_and_says_what_it_does() -> None:
     assert all(setting.group and setting.says.endswith(".") for setting in found)
 
 
+def test_env_example_names_every_right_that_the_key_of_a_bucket_needs() -> None:
+    says = _listed()["S3_ACCESS_KEY_ID"].says
+    assert all(right in says for right in ("read", "write", "list", "delete"))
+
+
 def test_env_example_shows_the_defaults() -> None:
     defaults = {name: _written(default) for name, default in _read_by_settings() if default} | _addresses()
     shown = {name: setting.default for name, setting in _listed().items()}

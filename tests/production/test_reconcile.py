@@ -209,7 +209,10 @@ def test_poll_names_a_missing_property_and_says_when_it_is_back(vendors, board):
     vendors.create_page(source, {"Title": "Bees"})
     assert poll(board).startswith("The board has no property “Privacy”")
     assert "notion_board repair" in Alert.objects.open().get().message
-    NotionBoard.objects.update(data_source_id=kept)
+    NotionBoard.objects.update(polled_to=timezone.now() + 2 * MINUTE)
+    assert poll(board).startswith("0 rows looked at")
+    assert Alert.objects.open().exists(), "of the columns nothing was seen"
+    NotionBoard.objects.update(data_source_id=kept, polled_to=None)
     vendors.create_page(kept, {"Title": "Bees"})
     poll(board)
     assert not Alert.objects.open().exists()

@@ -367,6 +367,62 @@ def test_share_what_the_bucket_does_not_let_go_keeps_nothing_from_its_row(
     assert (fresh(task.sharing).trouble, SharedFile.objects.count(), len(keys(bucket))) == ("", 3, 3)
 
 
+def test_share_leaves_the_row_to_a_newer_run_of_its_page(vendors: SandboxClient, page: str, bucket):
+    first = made(page, Status.PUBLISHED, storage=Storage.S3)
+    sharing.share(first.pk)
+    second = make_production(Status.ASSETS_READY, page_id=page, channel=first.channel)
+    outbox.tell(second.pk)
+    sharing.share(second.pk)
+    shown, stored = files(page), keys(bucket)
+    SharedFile.objects.filter(take__task=first).update(until=timezone.now() + dt.timedelta(hours=20))
+    again(first)
+    assert (files(page), keys(bucket)) == (shown, stored), "its last address has not ended"
+    last = SharedFile.objects.filter(take__task=first).order_by("-until").first()
+    assert fresh(first.sharing).due_at == last.until
+    SharedFile.objects.filter(take__task=first).update(until=timezone.now())
+    again(first)
+    assert files(page) == shown
+    assert {key.split("/")[1] for key in keys(bucket)} == {str(second.pk)}
+    assert fresh(first.sharing).due_at is None
+
+
+def test_share_attaches_nothing_where_a_newer_run_has_the_row(vendors: SandboxClient, page: str):
+    first = made(page, Status.PUBLISHED)
+    second = make_production(Status.ASSETS_READY, page_id=page, channel=first.channel)
+    outbox.tell(second.pk)
+    sharing.share(second.pk)
+    shown = names(page)
+    again(first)
+    assert (names(page), fresh(first.sharing).due_at) == (shown, None)
+
+
+def test_share_lets_go_again_what_the_bucket_could_not_delete_for_now(
+    vendors: SandboxClient, page: str, bucket, settings: Settings, s3_address: str
+):
+    task = made(page, Status.PUBLISHED, storage=Storage.S3)
+    sharing.share(task.pk)
+    Task.objects.update(status_since=timezone.now() - sharing.RENEWED_FOR - dt.timedelta(days=1))
+    SharedFile.objects.update(until=timezone.now())
+    with answering(503) as (address, _):
+        settings.S3_ENDPOINT_URL = address
+        again(task)
+    assert (fresh(task.sharing).tries, SharedFile.objects.count()) == (1, len(keys(bucket)))
+    assert fresh(task.sharing).due_at is not None
+    settings.S3_ENDPOINT_URL = s3_address
+    again(task)
+    assert (keys(bucket), SharedFile.objects.count(), fresh(task.sharing).due_at) == ([], 0, None)
+
+
+def test_let_go_renews_its_lease(vendors: SandboxClient, page: str, bucket):
+    """A hundred objects at a slow bucket take longer than one."""
+    task = made(page, storage=Storage.S3)
+    sharing.share(task.pk)
+    Sharing.objects.update(lease_until=timezone.now())
+    sharing._Bucket(fresh(task.sharing)).let_go(SharedFile.objects.filter(take__task=task))
+    assert keys(bucket) == []
+    assert fresh(task.sharing).lease_until > timezone.now() + sharing.LEASE / 2
+
+
 def test_share_after_a_crash_before_it_was_noted_stores_nothing_twice(vendors: SandboxClient, page: str, bucket):
     task = made(page, storage=Storage.S3)
     sharing.share(task.pk)

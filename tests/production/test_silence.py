@@ -6,7 +6,7 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from production import notion, reconcile, silence
+from production import jobs, notion, reception, reconcile, silence
 from production.models import Alert, NotionBoard, NotionEvent
 from production.reception import AUTOMATION
 from sandbox.client import SandboxClient
@@ -69,6 +69,25 @@ def test_heed_expects_nothing_of_what_is_not_set_up() -> None:
     assert not causes()
 
 
+def test_heed_counts_nothing_of_before_it_was_set_up() -> None:
+    heard(*[silence.QUEUED] * 3)
+    board = NotionBoard.objects.create(data_source_id="source", hook_next="made", pending_token="token")
+    reception.adopt_secret(board, by="olga")
+    reception.confirm(board, by="olga")
+    silence.heed(board)
+    assert not causes()
+
+
+def test_heed_counts_what_was_found_since_it_was_set_up(board: NotionBoard) -> None:
+    board.hook_adopted = board.activated = timezone.now() - dt.timedelta(minutes=20)
+    heard(*[silence.QUEUED] * 3, minutes=14)
+    silence.heed(board)
+    assert not causes(), "found at once: it was set before"
+    heard(*[silence.QUEUED] * 3)
+    silence.heed(board)
+    assert causes() == {"silent:automations", "silent:webhook"}
+
+
 def test_heed_names_the_remedy_and_is_over_with_the_next_call(board: NotionBoard) -> None:
     heard(*[silence.QUEUED] * 3)
     silence.heed(board)
@@ -81,20 +100,33 @@ def test_heed_names_the_remedy_and_is_over_with_the_next_call(board: NotionBoard
     assert causes() == {"silent:webhook"}
 
 
+def test_heed_is_over_where_the_webhook_is_given_up(board: NotionBoard) -> None:
+    heard(*[silence.QUEUED] * 3)
+    silence.heed(board)
+    reception.forget(board, by="olga")
+    silence.heed(board)
+    assert causes() == {"silent:automations"}
+    board.hook_secret = None
+    silence.heed(board)
+    assert not causes()
+
+
 @pytest.mark.parametrize(
-    ("status", "minutes", "expected"),
+    ("status", "is_moved", "minutes", "expected"),
     [
-        ("Queued", 1, silence.QUEUED),
-        ("Draft", 1, silence.OTHER),
-        ("Queued", 60, silence.OLD),
-        ("Queued", None, silence.OLD),
+        ("Queued", True, 1, silence.QUEUED),
+        ("Queued", False, 1, silence.OTHER),
+        ("Draft", True, 1, silence.OTHER),
+        ("Queued", True, 60, silence.OLD),
+        ("Queued", True, None, silence.OLD),
     ],
 )
-def test_kind_of_an_old_edit_tells_nothing(status: str, minutes: int | None, expected: str) -> None:
+def test_kind_of_an_old_edit_tells_nothing(status: str, is_moved: bool, minutes: int | None, expected: str) -> None:
     """The first look at a board finds what was set before anybody could tell."""
     row = {"id": "p", "properties": {"Status": {"type": "select", "select": {"name": status}}}}
     edited = minutes and (timezone.now() - dt.timedelta(minutes=minutes)).isoformat()
-    assert silence.kind(notion._page(row | {"last_edited_time": edited})) == expected
+    page = notion._page(row | {"last_edited_time": edited})
+    assert silence.kind(page, is_moved=is_moved) == expected
 
 
 def test_poll_says_that_the_paused_automation_calls_no_more(vendors: SandboxClient) -> None:
@@ -109,3 +141,17 @@ def test_poll_says_that_the_paused_automation_calls_no_more(vendors: SandboxClie
     NotionBoard.objects.update(poll_at=timezone.now())
     reconcile.poll(board.pk)
     assert causes() == {"silent:automations"}
+
+
+def test_poll_expects_no_call_for_another_edit_of_a_queued_row(vendors: SandboxClient) -> None:
+    make_channel(name="Sea Stories")
+    board = NotionBoard.objects.create(data_source_id=make_board(vendors, "Sea Stories"), hook_secret="typed-in")
+    facts = {"Title": "Bees", "Channel": "Sea Stories", "Topic": "How bees dance", "Status": "Queued"}
+    page = vendors.create_page(board.data_source_id, facts)["id"]
+    for row in ({}, {"Priority": "High"}, {"Status": "Draft"}, {"Status": "Queued"}):
+        vendors.edit_page(page, row)
+        NotionBoard.objects.update(poll_at=timezone.now())
+        reconcile.poll(board.pk)
+        jobs.take_in()
+    kinds = NotionEvent.objects.order_by("pk").values_list("type", flat=True)
+    assert list(kinds) == [silence.QUEUED, silence.OTHER, silence.OTHER, silence.QUEUED]

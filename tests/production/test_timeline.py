@@ -1,14 +1,16 @@
 """Everything of a task in one history, and the page that shows it."""
 
+import datetime as dt
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from production import alerts, decisions, review, timeline
+from production import alerts, decisions, review, silence, timeline
 from production.look import Look
-from production.models import LedgerEntry, NotionEvent, Take
+from production.models import LedgerEntry, NotionEvent, NotionWrite, Take
 from production.stages import Status
 from tests.factories import fresh, make_production, make_take, make_task
 
@@ -54,6 +56,35 @@ def test_read_says_what_notion_said_and_has():
         NotionEvent.objects.create(event_id=str(number), type="page.created", page_id=task.page_id, author=author)
     assert {"Notion said page.created", "Notion has what we wrote"} <= set(whats(task, "notion"))
     assert "Notion is told the present state" in whats(task, "notion")
+
+
+def test_read_leaves_out_what_was_said_of_another_run_of_its_page():
+    now = timezone.now()
+    former = make_task(Status.PUBLISHED, page_id="page", created=now - dt.timedelta(days=2))
+    task = make_task(Status.QUEUED, page_id="page", created=now - dt.timedelta(days=1))
+    for name, days in {"led to it": 3, "former": 1.5, "newer": 0.5}.items():
+        at = now - dt.timedelta(days=days)
+        NotionEvent.objects.create(event_id=name, type=name, page_id="page", received=at)
+        NotionWrite.objects.create(page_id="page", said=name, at=at, status=200)
+    assert told(former) == {"led to it", "former"}
+    assert told(task) == {"newer"}
+
+
+def told(task) -> set[str]:
+    """What Notion said; as much was written."""
+    lines = [line for event in timeline.read(task, "notion") for line in event.parts or [event]]
+    said = {line.what.removeprefix("Notion said ") for line in lines if line.what.startswith("Notion said ")}
+    assert {line.words.partition("\n")[0] for line in lines if line.what == "Written to Notion"} == said
+    return said
+
+
+@pytest.mark.parametrize("kind", [silence.QUEUED, silence.OTHER, silence.OLD])
+def test_read_says_what_the_poll_found(operator_client: Client, kind: str):
+    task = make_task(Status.QUEUED)
+    NotionEvent.objects.create(event_id="1", type=kind, page_id=task.page_id)
+    assert "The poll found a change" in whats(task, "notion")
+    listed = operator_client.get(reverse("admin:production_notionevent_changelist")).content.decode()
+    assert "The poll found a change" in listed
 
 
 def test_read_takes_the_same_few_queries_for_any_number_of_takes(django_assert_num_queries: DjangoAssertNumQueries):
