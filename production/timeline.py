@@ -175,16 +175,18 @@ def _money(task: Task) -> Iterator[Event]:
 
 
 def _notion(task: Task) -> Iterator[Event]:
-    for event in _of_its_time(NotionEvent.objects.all(), "received", task)[:MOST]:
-        failed, ours = event.state == NotionEvent.State.FAILED, event.author == "bot"
+    """The echo of our own write says nothing new: the write stands there itself."""
+    for event in _of_its_time(
+        NotionEvent.objects.exclude(author="bot", state=NotionEvent.State.IGNORED), "received", task
+    )[:MOST]:
+        failed = event.state == NotionEvent.State.FAILED
         yield Event(
             event.received,
             "error" if failed else "idle",
-            "done_all" if ours else "call_received",
-            "Notion has what we wrote" if ours else event.told,
+            "call_received",
+            event.told,
             ("notion", "errors") if failed else ("notion",),
             words=event.outcome,
-            bundle="Notion has what we wrote" if ours and not failed else "",
         )
     if task.tell_at:
         tried = f", tried {task.tell_tries} times" if task.tell_tries else ""
@@ -193,15 +195,14 @@ def _notion(task: Task) -> Iterator[Event]:
 
 def _written(task: Task) -> Iterator[Event]:
     for letter in _of_its_time(NotionWrite.objects.all(), "at", task)[:MOST]:
-        kinds = ("notion", "errors") if letter.is_refused else ("notion",)
         yield Event(
             letter.at,
-            "error" if letter.is_refused else "waiting" if letter.status is None else "done",
+            "error" if letter.is_refused else "done" if letter.is_taken else "waiting",
             "call_made",
             "Written to Notion",
-            kinds,
-            words=f"{letter.said}\n{letter.outcome}",
-            bundle="" if letter.is_refused else "written to Notion",
+            ("notion", "errors") if letter.is_refused else ("notion",),
+            words=letter.news if letter.is_taken else f"{letter.news}\n{letter.outcome}",
+            bundle="written to Notion" if not letter.is_refused else "",
         )
 
 

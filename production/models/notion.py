@@ -134,6 +134,15 @@ class NotionWrite(models.Model):
         return self.status is not None and self.status >= 300
 
     @property
+    def is_taken(self) -> bool:
+        return self.status is not None and not self.is_refused
+
+    @property
+    def news(self) -> str:
+        """What it said in one line, without what it left empty."""
+        return " · ".join(line for line in self.said.splitlines() if not line.endswith(": –"))
+
+    @property
     def outcome(self) -> str:
         """How Notion answered, in words."""
         if self.status is None:

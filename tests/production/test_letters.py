@@ -73,8 +73,8 @@ def test_note_a_new_row_by_the_id_that_it_was_given(vendors: SandboxClient) -> N
 def test_history_shows_what_notion_was_told(page: str, operator_client: Client) -> None:
     task = told_task(page)
     (event,) = [event for event in timeline.read(task, "notion") if event.what == "Written to Notion"]
-    assert "Status: Queued" in event.words
-    assert event.words.endswith("Taken")
+    assert event.words.startswith("Status: Queued · ")
+    assert event.tone == "done"
     html = operator_client.get(reverse("admin:production_task_change", args=[task.pk])).content.decode()
     assert "Written to Notion" in html
     writes = operator_client.get(reverse("admin:production_notionwrite_changelist")).content.decode()

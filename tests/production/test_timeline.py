@@ -52,10 +52,17 @@ def test_read_shows_errors_of_every_source():
 
 def test_read_says_what_notion_said_and_has():
     task = make_task(Status.QUEUED)
-    for number, author in enumerate(["person", "bot"]):
-        NotionEvent.objects.create(event_id=str(number), type="page.created", page_id=task.page_id, author=author)
-    assert {"Notion said page.created", "Notion has what we wrote"} <= set(whats(task, "notion"))
-    assert "Notion is told the present state" in whats(task, "notion")
+    for number, (author, state) in enumerate([("person", "done"), ("bot", "ignored")]):
+        words = {"type": f"page.{state}", "author": author, "state": state}
+        NotionEvent.objects.create(event_id=str(number), page_id=task.page_id, **words)
+    NotionWrite.objects.create(page_id=task.page_id, said="Status: Queued\nRetry: –", status=200)
+    lines = timeline.read(task, "notion")
+    assert {line.what for line in lines} == {
+        "Notion said page.done",
+        "Written to Notion",
+        "Notion is told the present state",
+    }
+    assert [line.words for line in lines if line.what == "Written to Notion"] == ["Status: Queued"]
 
 
 def test_read_leaves_out_what_was_said_of_another_run_of_its_page():
