@@ -285,6 +285,24 @@ def test_words_written_while_somebody_else_saved_are_still_there(page: Page) -> 
     expect(page.locator(SUCCESS)).to_contain_text("Saved")
 
 
+def test_prompt_and_reason_of_a_redo_that_came_late_are_there_to_copy(page: Page) -> None:
+    task = make_production(Status.VIDEO_READY, clips=2)
+    page.route("**/progress/", lambda route: route.fulfill(status=304))
+    page.goto(review_of(task))
+    page.locator("#clip-2 .mark").click()
+    page.get_by_role("button", name="Redo 1").click()
+    page.get_by_label("Clip 2, in these words").fill("The bear turns")
+    page.locator("#redo").get_by_label("Why (for the history)").fill("It stands still")
+    decisions.approve(task, by="anna")
+    page.get_by_role("button", name="Make again").click()
+    expect(page.locator("p.toast.error")).to_contain_text("it has changed since you opened it")
+    given = page.locator("#unsaved")
+    expect(given.get_by_label("Clip 2, in these words")).to_have_value("The bear turns")
+    expect(given.get_by_label("Why")).to_have_value("It stands still")
+    given.get_by_role("link", name="Let it go").click()
+    expect(given).to_have_count(0)
+
+
 # ---------------------------------------------------------------- by touch, in the dark
 
 

@@ -1,0 +1,62 @@
+"""Words of a decision that was refused: nobody has to think of them a second time."""
+
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from production import decisions, review
+from production.models import Task
+from production.stages import Status
+from tests.factories import make_production
+from tests.pages import review_of
+
+pytestmark = pytest.mark.django_db
+
+
+def send_late(client: Client, task: Task, **words: Any) -> Any:
+    """What the page answers a decision made while anna approved."""
+    seen = review.seen(task)
+    decisions.approve(task, by="anna")
+    return client.post(review_of(task), {"seen": seen} | words)
+
+
+def given(reply: HttpResponse) -> list[tuple[str, str]]:
+    return [(words.title, words.text) for words in reply.context["unsaved"].texts]  # type: ignore[attr-defined]
+
+
+def test_redo_that_is_refused_gives_back_its_prompts_and_its_reason(operator_client: Client) -> None:
+    task = make_production(Status.VIDEO_READY, clips=2)
+    kept = task.clips.get(number=2).motion_prompt
+    words = {"words-clip:1": "The bear </textarea>\r\nturns", "words-clip:2": kept, "reason": "It stands still"}
+    reply = send_late(operator_client, task, verb="redo", pieces=["clip:1", "clip:2"], **words)
+    assert given(reply) == [("Clip 1, in these words", words["words-clip:1"]), ("Why", "It stands still")]
+    page = reply.content.decode()
+    assert "it has changed since you opened it" in page
+    assert "The bear &lt;/textarea&gt;" in page
+
+
+def test_redo_of_images_gives_back_their_prompts_by_name(operator_client: Client) -> None:
+    task = make_production(Status.ASSETS_READY)
+    asset = task.assets.get(number=1)
+    reply = send_late(operator_client, task, verb="redo", pieces=["image:1"], **{"words-image:1": "Amber light"})
+    assert given(reply) == [(f"{asset.key}, in these words".replace("-", " "), "Amber light")]
+
+
+def test_reject_that_is_refused_gives_back_its_reason(operator_client: Client) -> None:
+    reply = send_late(operator_client, make_production(Status.VIDEO_READY), verb="reject", reason="She slides")
+    assert given(reply) == [("Why", "She slides")]
+
+
+@pytest.mark.parametrize("words", [{"verb": "reject"}, {"verb": "redo", "pieces": "clip:1"}, {"verb": "retry"}])
+def test_refusal_of_what_has_no_words_leads_back(operator_client: Client, words: dict[str, str]) -> None:
+    task = make_production(Status.VIDEO_READY)
+    assert send_late(operator_client, task, **words)["Location"] == review_of(task)
+
+
+@pytest.mark.parametrize("key", ["plan:99", "nothing:1", "clip:" + "9" * 30, "clip:x", "film:0", ""])
+def test_words_for_what_is_no_piece_give_no_fault(operator_client: Client, key: str) -> None:
+    task = make_production(Status.VIDEO_READY)
+    reply = send_late(operator_client, task, verb="redo", pieces=[key], reason="y", **{f"words-{key}": "x"})
+    assert given(reply)[-1] == ("Why", "y")
