@@ -68,6 +68,7 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool, given: U
     sent and not taken."""
     following = asking.after(task, request.user)
     page = review.read(task, request.GET.get("stage", ""))
+    words = PublishForm(_sent(request), instance=task) if page.can_edit and may_decide else None
     context: dict[str, Any] = {
         "page": page,
         "progress": progress_of([task]).get(task.pk),
@@ -77,9 +78,9 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool, given: U
         "next": following,
         "next_media": review.first_media(following) if following and not page.is_live else [],
         "undo": _undoable(request),
-        "unsaved": given,
+        "unsaved": None if words and words.is_bound else given,
         "findings": list(_findings(request, task)),
-        "words": PublishForm(_sent(request), instance=task) if page.can_edit and may_decide else None,
+        "words": words,
         "clip_seconds": CLIP_SECONDS,
     }
     return TemplateResponse(request, "review/page.html", context)
@@ -165,10 +166,8 @@ def decide(request: HttpRequest, task: "PolledTask") -> HttpResponse | Unsaved:
         return redirect(f"{here}#approve")
     except Refusals as refusal:
         messages.error(request, f"“{task}”: {refusal}")
-        if deed is _edit:
-            return show(request, task, may_decide=True)
         given = unsaved.read(request, task)
-        return given if given.texts and not stays else redirect(here)
+        return given if (given.texts or deed is _edit) and not stays else redirect(here)
     messages.success(request, f"“{task}”: {sentence}")
     return redirect(here if stays or deed in STAYING else _whereto(request, task, deed))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from production import cards
+from production.admin.words import PublishForm
 from production.models import Task
 from production.recipes import Shelf
 from production.stages import PIECE, STEP
@@ -30,6 +31,8 @@ def read(request: HttpRequest, task: Task) -> Unsaved:
     """The words of a decision that was refused."""
     if request.POST.get("verb") == "rewrite":
         return _step(request, task)
+    if request.POST.get("verb") == "edit":
+        return Unsaved(list(_published(request, task)))
     reason = request.POST.get("reason", "").strip()
     return Unsaved([*_prompts(request, task), *([Text("Why", reason)] if reason else [])])
 
@@ -52,6 +55,14 @@ def _prompts(request: HttpRequest, task: Task) -> Iterator[Text]:
             title, words = cards.named(shelf, PIECE[kind], number(position))
             if text.split() != words.split():
                 yield Text(f"{title}, in these words", text)
+
+
+def _published(request: HttpRequest, task: Task) -> Iterator[Text]:
+    """What would have been published otherwise than it is; a picture is no words."""
+    form = PublishForm(request.POST, instance=task)
+    for name in form.changed_data:
+        if name != "thumbnail":
+            yield Text(f"{form[name].label}", request.POST.get(name, ""))
 
 
 def number(text: str) -> int:

@@ -303,6 +303,19 @@ def test_prompt_and_reason_of_a_redo_that_came_late_are_there_to_copy(page: Page
     expect(given).to_have_count(0)
 
 
+def test_words_to_publish_that_came_after_the_yes_are_there_to_copy(page: Page) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    page.route("**/progress/", lambda route: route.fulfill(status=304))
+    page.goto(review_of(task))
+    page.get_by_role("textbox", name="Description").fill("Long\nthought over")
+    decisions.approve(task, by="anna")
+    page.get_by_role("button", name="Save words").click()
+    expect(page.locator("p.toast.error")).to_contain_text("it has changed since you opened it")
+    given = page.locator("#unsaved").get_by_label("Description")
+    expect(given).to_have_value("Long\nthought over")
+    expect(given).not_to_be_editable()
+
+
 # ---------------------------------------------------------------- by touch, in the dark
 
 

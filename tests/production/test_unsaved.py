@@ -60,3 +60,21 @@ def test_words_for_what_is_no_piece_give_no_fault(operator_client: Client, key: 
     task = make_production(Status.VIDEO_READY)
     reply = send_late(operator_client, task, verb="redo", pieces=[key], reason="y", **{f"words-{key}": "x"})
     assert given(reply)[-1] == ("Why", "y")
+
+
+def test_words_to_publish_that_came_after_the_yes_are_given_back(operator_client: Client) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    words = {"title": task.title, "description": "Long\r\nthought over", "tags": "ice, lake", "privacy": "unlisted"}
+    reply = send_late(operator_client, task, verb="edit", synthetic_media="unknown", **words)
+    assert reply.context["words"] is None
+    told = [("Description", words["description"]), ("Tags", "ice, lake"), ("Privacy", "unlisted")]
+    assert given(reply) == told
+    assert "thought over</textarea>" in reply.content.decode()
+
+
+def test_words_to_publish_that_can_still_be_sent_stay_in_their_form_alone(operator_client: Client) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    words = {"verb": "edit", "title": "", "description": "Mine", "synthetic_media": "unknown"}
+    reply = operator_client.post(review_of(task), {"seen": review.seen(task)} | words)
+    assert reply.context["words"]["description"].value() == "Mine"
+    assert reply.context["unsaved"] is None
