@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 from django.test import Client
+from django.urls import reverse
 
-from production import decisions, review
+from production import decisions, handling, review
 from production.models import Task
 from production.stages import Status
-from tests.factories import make_production
+from tests.factories import fresh, make_production
 from tests.pages import review_of
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +71,18 @@ def test_words_to_publish_that_came_after_the_yes_are_given_back(operator_client
     told = [("Description", words["description"]), ("Tags", "ice, lake"), ("Privacy", "unlisted")]
     assert given(reply) == told
     assert "thought over</textarea>" in reply.content.decode()
+
+
+@pytest.mark.parametrize("page", ["review", "change"])
+def test_lines_are_stored_as_they_came_and_changed_by_nobody_else(operator_client: Client, page: str) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    handling.edit(task, {"description": "Two\nlines"}, by="olga")
+    task = fresh(task)
+    words = {"title": "Ice", "description": "Two\r\nlines", "tags": "", "privacy": "", "priority": task.priority}
+    bound = {"verb": "edit", "seen": review.seen(task), "synthetic_media": "unknown"} if page == "review" else {}
+    operator_client.post(reverse(f"admin:production_task_{page}", args=[task.pk]), words | bound)
+    assert (fresh(task).title, fresh(task).description) == ("Ice", "Two\nlines")
+    assert task.changes.latest("id").reason == "Title changed"
 
 
 def test_words_to_publish_that_can_still_be_sent_stay_in_their_form_alone(operator_client: Client) -> None:
