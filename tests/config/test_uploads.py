@@ -1,6 +1,7 @@
 """Files in forms: a stranger's never reach the disk, staff's are bounded."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files import temp
@@ -58,9 +59,29 @@ def test_refusal_of_who_is_logged_in_says_as_whom():
     assert "logged in as <strong>luis</strong>" in answer.content.decode()
 
 
-def test_file_of_staff_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("config.uploads.MOST_BRANDING", 1_000_000)
+def send_files(monkeypatch: pytest.MonkeyPatch, most: int, **sizes: int) -> Any:
+    """What the form of a new channel answers to an intro and an outro of that many bytes."""
+    for place in ("config.uploads", "channels_app.branding"):
+        monkeypatch.setattr(f"{place}.MOST_BRANDING", most)
     client = Client()
     client.force_login(make_operator())
-    answer = client.post(reverse("admin:channels_channel_add"), {"intro": SimpleUploadedFile("x.mp4", LARGE)})
-    assert answer.status_code in (400, 413)
+    files = {name: SimpleUploadedFile(f"{name}.mp4", b"x" * size) for name, size in sizes.items()}
+    return client.post(reverse("admin:channels_channel_add"), files)
+
+
+def test_file_of_staff_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    assert send_files(monkeypatch, 500_000, intro=3_000_000).status_code in (400, 413)
+
+
+def test_files_of_one_form_are_bounded_one_by_one(monkeypatch: pytest.MonkeyPatch):
+    answer = send_files(monkeypatch, 3_000_000, intro=2_900_000, outro=3_100_000)
+    errors = answer.context["adminform"].form.errors
+    assert (answer.status_code, errors["intro"]) == (200, ["intro.mp4 is not a readable video."])
+    assert errors["outro"] == ["outro.mp4 has over 3 MB; make it shorter."]
+
+
+def test_channel_form_says_how_large_a_file_may_be():
+    client = Client()
+    client.force_login(make_operator())
+    page = client.get(reverse("admin:channels_channel_add")).content.decode()
+    assert page.count("At most 500 MB.") == 3
