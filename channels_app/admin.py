@@ -20,6 +20,7 @@ from unfold.widgets import (
 )
 
 from channels_app import access, selftest
+from channels_app.branding import MOST_BRANDING
 from channels_app.limited import LimitedAdmin, say_names
 from channels_app.models import NOTION_GATES, OPTIONAL_GATES, Channel, Token
 from channels_app.selftest import Level
@@ -104,6 +105,12 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
             "privacy": "Of a video whose row says nothing else.",
             "made_for_kids": "Said to YouTube of every video.",
         }
+
+    def __init__(self, *args: Any, **words: Any) -> None:
+        super().__init__(*args, **words)
+        for field in self.fields.values():
+            if isinstance(field, forms.FileField):
+                field.help_text = f"{field.help_text} At most {MOST_BRANDING // 1_000_000} MB."
 
 
 TAB = ["tab"]

@@ -17,6 +17,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from channels_app.models import Channel
 
+MOST_BRANDING = 500_000_000  # bytes of a file
 FOLDER = "branding"
 PICTURES = ("PNG", "JPEG", "WEBP")  # what assembly reads
 # Files that are whole in themselves. A playlist by the name of intro.mp4 (DASH, concat, SDP) would have other files of
@@ -59,6 +60,8 @@ def _require(file: FieldFile, look: Callable[[FieldFile], None], otherwise: str)
     """Only what has just been uploaded: what is stored was looked at when it came."""
     if getattr(file, "_committed", True):
         return
+    if file.size > MOST_BRANDING:
+        raise ValidationError(f"{file.name} has over {MOST_BRANDING // 1_000_000} MB; make it shorter.")
     try:
         look(file)
     except (av.FFmpegError, OSError, SyntaxError, ValueError, IndexError, StopIteration, Image.DecompressionBombError):

@@ -19,11 +19,11 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.fields.files import FieldFile
 from environ.fileaware_mapping import FileAwareMapping
 
+from channels_app.branding import MOST_BRANDING
 from channels_app.documents import FIELDS, TOKENS, Document, Fault, FaultyError, read, write
 from channels_app.models import Channel, Token
 from production.stages import PIECES
 
-MOST_BRANDING = 500_000_000  # bytes of an intro
 SUFFIXES = (".yaml", ".yml")
 
 

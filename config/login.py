@@ -1,7 +1,7 @@
 """Passwords can't be tried without end: ten wrong ones for a name, and for five minutes not even the right one counts.
 
-Counted in the cache, which each process of the web server has for itself: a restart forgets it. Who is logged in stays
-so. Nobody's password is worked out meanwhile, which costs a third of a second each.
+Counted in a cache of its own, which each process of the web server has for itself: a restart forgets it. Who is logged
+in stays so. Nobody's password is worked out meanwhile, which costs a third of a second each.
 """
 
 import hashlib
@@ -10,13 +10,14 @@ from typing import Any
 import structlog
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
-from django.core.cache import cache
+from django.core.cache import caches
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 log = structlog.get_logger(__name__)
 MOST_WRONG = 10
 PATIENCE = 300  # seconds, from the first wrong one
+counts = caches["logins"]
 
 
 class PatientBackend(ModelBackend):
@@ -30,14 +31,14 @@ class PatientBackend(ModelBackend):
             raise PermissionDenied
         user = super().authenticate(request, username, password, **words)
         if user:
-            cache.delete(key)
+            counts.delete(key)
         return user
 
 
 def _tries(key: str) -> int:
     """Counted before the look, so that many at once are not all the first."""
-    cache.add(key, 0, PATIENCE)
+    counts.add(key, 0, PATIENCE)
     try:
-        return int(cache.incr(key))
+        return int(counts.incr(key))
     except ValueError:  # it has ended just now
         return 1

@@ -152,6 +152,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+# In each process. A full one forgets whom it was asked about longest ago: invented names would push out the wrong
+# passwords of a real one. Trying 20 000 takes twenty cores longer than these are remembered.
+LOCAL = "django.core.cache.backends.locmem.LocMemCache"
+CACHES = {
+    "default": {"BACKEND": LOCAL},
+    "logins": {"BACKEND": LOCAL, "LOCATION": "logins", "OPTIONS": {"MAX_ENTRIES": 20_000}},
+}
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 LANGUAGE_CODE = "en"

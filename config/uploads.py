@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
+from django.db.models import FileField
 
-from channels_app.sync import MOST_BRANDING
+from channels_app.branding import MOST_BRANDING
+from channels_app.documents import FIELDS
 
 
 class FilesOfStaff(FileUploadHandler):
@@ -15,8 +18,8 @@ class FilesOfStaff(FileUploadHandler):
         self, _content: Any, _headers: Any, length: int, *_: Any, **__: Any
     ) -> None:
         """Errors: RequestDataTooBig."""
-        if length > MOST_BRANDING:
-            raise RequestDataTooBig(f"A form over {MOST_BRANDING} bytes")
+        if length > _most():
+            raise RequestDataTooBig(f"A form over {_most()} bytes")
 
     def new_file(self, *args: Any, **words: Any) -> None:
         """Errors: PermissionDenied."""
@@ -29,3 +32,9 @@ class FilesOfStaff(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> None:
         return None
+
+
+def _most() -> int:
+    """Bytes of the largest form: a channel's with all its files, each of which its own field bounds, and words."""
+    files = sum(isinstance(field, FileField) for field in FIELDS.values())
+    return files * MOST_BRANDING + int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -199,6 +199,13 @@ def _card(need: Need, shots: list[Shot], shelf: Shelf, again: Decimal, *, is_ahe
     )
 
 
+def named(shelf: Shelf, piece: Piece, position: int) -> tuple[str, str]:
+    """The title of a clip's or an image's piece, and the words in the plan that it is made from."""
+    need = Need(piece, position, None)
+    row = _row(shelf, need)
+    return _title(need, row), words_of(piece, row)
+
+
 def _title(need: Need, row: Asset | Clip | None) -> str:
     if need.piece.per == "step":
         return STEP[need.position].title

@@ -27,7 +27,9 @@ from django.utils.http import quote_etag
 from django.views.decorators.cache import never_cache
 
 from channels_app import access
-from production import asking, cards, commitment, decisions, handling, lifecycle, look, presence, review
+from production import asking, commitment, decisions, handling, lifecycle, look, presence, review
+from production.admin import unsaved
+from production.admin.unsaved import Unsaved
 from production.admin.words import PublishForm
 from production.commitment import Commitment
 from production.errors import DecisionError, IllegalMoveError, StaleError
@@ -36,7 +38,7 @@ from production.look import Look
 from production.models import Approval, Decision, Priority, Take, Task
 from production.outside import storable
 from production.progress import progress_of
-from production.stages import STEP, Verb
+from production.stages import Verb
 from production.templatetags.money import usd
 
 if TYPE_CHECKING:
@@ -57,25 +59,16 @@ class Undoable:
     until: dt.datetime
 
 
-@dataclass(frozen=True)
-class Unsaved:
-    """A step of the plan in a person's words that could not be saved, beside how it stands there by now."""
-
-    step: int
-    title: str
-    text: str
-    now: str
-
-
 # ---------------------------------------------------------------- look
 
 
 @never_cache
-def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool, unsaved: Unsaved | None = None) -> HttpResponse:
+def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool, given: Unsaved | None = None) -> HttpResponse:
     """The page; `?stage=` opens another stage than the one the task is at. After a POST it has the words that were
     sent and not taken."""
     following = asking.after(task, request.user)
     page = review.read(task, request.GET.get("stage", ""))
+    words = PublishForm(_sent(request), instance=task) if page.can_edit and may_decide else None
     context: dict[str, Any] = {
         "page": page,
         "progress": progress_of([task]).get(task.pk),
@@ -85,9 +78,9 @@ def show(request: HttpRequest, task: "PolledTask", *, may_decide: bool, unsaved:
         "next": following,
         "next_media": review.first_media(following) if following and not page.is_live else [],
         "undo": _undoable(request),
-        "unsaved": unsaved,
+        "unsaved": None if words and words.is_bound else given,
         "findings": list(_findings(request, task)),
-        "words": PublishForm(_sent(request), instance=task) if page.can_edit and may_decide else None,
+        "words": words,
         "clip_seconds": CLIP_SECONDS,
     }
     return TemplateResponse(request, "review/page.html", context)
@@ -107,7 +100,7 @@ def _findings(request: HttpRequest, task: Task) -> Iterator[tuple[dict[str, Any]
 
 def _undoable(request: HttpRequest) -> Undoable | None:
     """What this person has decided just now and may take back: named in the address that the decision led to."""
-    number = _number(request.GET.get("undo", ""))
+    number = unsaved.number(request.GET.get("undo", ""))
     last = Decision.objects.filter(task=number).select_related("task").last() if number else None
     if last is None or not decisions.may_be_undone(last, by=_by(request)):
         return None
@@ -173,18 +166,10 @@ def decide(request: HttpRequest, task: "PolledTask") -> HttpResponse | Unsaved:
         return redirect(f"{here}#approve")
     except Refusals as refusal:
         messages.error(request, f"“{task}”: {refusal}")
-        if deed is _rewrite:
-            return _unsaved(request, task)
-        return show(request, task, may_decide=True) if deed is _edit else redirect(here)
+        given = unsaved.read(request, task)
+        return given if (given.texts or deed is _edit) and not stays else redirect(here)
     messages.success(request, f"“{task}”: {sentence}")
     return redirect(here if stays or deed in STAYING else _whereto(request, task, deed))
-
-
-def _unsaved(request: HttpRequest, task: Task) -> Unsaved:
-    step = _step(request)
-    now = task.takes.filter(kind="plan", position=step, selected=True).values_list("pk", flat=True).first()
-    text = cards.texts(task, step).get(now or 0, "")
-    return Unsaved(step, STEP[step].title if step in STEP else "The plan", request.POST.get("text", ""), text)
 
 
 def act(request: HttpRequest, task: Task, deed: "Deed", *, seen: str) -> str:
@@ -282,18 +267,15 @@ def _cancel(task: Task, request: HttpRequest) -> str:
 
 
 def _pick(task: Task, request: HttpRequest) -> str:
-    take = Take.objects.filter(pk=_number(request.POST.get("take", "")), task=task).first()
+    take = Take.objects.filter(pk=unsaved.number(request.POST.get("take", "")), task=task).first()
     if take is None:
         raise DecisionError("that take is not one of this task")
     return decisions.pick(task, take, by=_by(request), look=_look(request, task))
 
 
 def _rewrite(task: Task, request: HttpRequest) -> str:
-    return decisions.rewrite(task, _step(request), request.POST.get("text", ""), by=_by(request))
-
-
-def _step(request: HttpRequest) -> int:
-    return _number(request.POST.get("step", ""))
+    step = unsaved.number(request.POST.get("step", ""))
+    return decisions.rewrite(task, step, request.POST.get("text", ""), by=_by(request))
 
 
 def _edit(task: Task, request: HttpRequest) -> str:
@@ -357,8 +339,3 @@ def _piece(key: str) -> tuple[str, int]:
     if not (position.isdecimal() and len(position) < 5):
         raise DecisionError(f"“{key[:40]}” is not a piece")
     return kind, int(position)
-
-
-def _number(text: str) -> int:
-    """0, which is nothing's, where it is none, or more than a row can have."""
-    return int(text) if text.isdecimal() and len(text) < 19 else 0

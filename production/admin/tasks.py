@@ -20,6 +20,7 @@ from production import asking, explain, handling, presence, review, timeline
 from production.admin import decide, screens
 from production.admin.base import HouseAdmin, bar, moment, outward, pill, review_url, task_link
 from production.admin.overview import overviews
+from production.admin.unsaved import Unsaved
 from production.admin.words import TaskForm
 from production.models import Priority, Task
 from production.progress import progress_of
@@ -222,9 +223,9 @@ class TaskAdmin(HouseAdmin):
         if not (may_decide if request.method == "POST" else self.has_view_permission(request, task)):
             raise PermissionDenied
         answer = decide.decide(request, task) if request.method == "POST" else None
-        if answer is None or isinstance(answer, decide.Unsaved):
+        if answer is None or isinstance(answer, Unsaved):
             now = self._polled(request, task_id) if answer else task
-            return decide.show(request, now, may_decide=may_decide, unsaved=answer)
+            return decide.show(request, now, may_decide=may_decide, given=answer)
         return answer
 
     def progress_view(self, request: HttpRequest, task_id: int) -> HttpResponseBase:

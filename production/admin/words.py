@@ -15,6 +15,14 @@ from production.models import Take, Task
 MOST_BYTES = 5000  # of a description, in YouTube's count
 
 
+class ProseField(forms.CharField):
+    """Of several lines: a browser ends them by CRLF, the database and Notion by LF."""
+
+    def to_python(self, value: Any) -> str | None:
+        text = super().to_python(value)
+        return text.replace("\r\n", "\n") if text else text
+
+
 class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
     """On the task's own page."""
 
@@ -28,6 +36,7 @@ class TaskForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Task
         fields = ("title", "description", "tags", "privacy", "priority")
+        field_classes = {"description": ProseField}
 
     def clean(self) -> dict[str, Any] | None:
         try:
@@ -45,12 +54,19 @@ class PublishForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Task
         fields = ("title", "description", "tags", "privacy", "publish_at", "synthetic_media", "thumbnail")
+        field_classes = {"description": ProseField}
+        labels = {"publish_at": "Goes public at"}
 
     def __init__(self, *args: Any, **words: Any) -> None:
         super().__init__(*args, **words)
         thumbnail = self.fields["thumbnail"]
         assert isinstance(thumbnail, forms.ModelChoiceField)
         thumbnail.queryset = Take.objects.filter(task=self.instance, kind__in=STILLS)
+
+    @property
+    def changes(self) -> list[str]:
+        """The labels of what it would change."""
+        return [f"{self[name].label}" for name in self.changed_data]
 
     def clean_description(self) -> str:
         text = str(self.cleaned_data["description"])

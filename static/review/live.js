@@ -1,6 +1,7 @@
 // An open page asks now and then: has something changed, who else is here? Mostly the answer is 304.
 
 const EVERY = () => ("live" in page.dataset ? 2000 : 5000); // ms
+const ELSEWHERE = { target: "_blank", rel: "noopener" }; // what is half written here stays
 let tag = "";
 let others = "";
 
@@ -20,7 +21,7 @@ async function askNow() {
 async function ask(url) {
   try {
     const reply = await fetch(url, { headers: { Accept: "application/json", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
-    if (reply.redirected) tellOfChange("You are logged out; nothing that you decide here counts. ", "Log in");
+    if (reply.redirected) tellOfChange("You are logged out; nothing that you decide here counts. ", "Log in", ELSEWHERE);
     if (reply.status !== 200 || !reply.headers.get("Content-Type").includes("json")) return null;
     tag = reply.headers.get("ETag") ?? "";
     return await reply.json();
@@ -71,16 +72,23 @@ function put(old, fresh) {
 const isBusy = () => Boolean(one("dialog[open], .mark input:checked, #words-form [data-unsaved]:not([hidden]), #unsaved"))
   || all(".piece textarea").some((field) => field.value !== field.defaultValue);
 
-function tellOfChange(words = "This has changed meanwhile; nothing of yours is done to what you do not see. ", what = "Look again") {
+function tellOfChange(words = "This has changed meanwhile; nothing of yours is done to what you do not see. ", what = "Look again", where = {}) {
   if (one("#changed")) return;
   const note = document.createElement("p");
   note.id = "changed";
   note.className = "toast error";
   note.textContent = words;
-  const again = Object.assign(document.createElement("a"), { href: location.href, textContent: what });
+  const again = Object.assign(document.createElement("a"), { href: location.href, textContent: what, ...where });
   note.append(again);
   (one("dialog[open]") ?? one(".toasts")).append(note);
 }
+
+// Whoever has logged in beside this page has a new token against forgery; the one that it came with is refused.
+document.addEventListener("submit", (event) => {
+  const token = document.cookie.match(/(?:^|; )csrftoken=(\w+)/)?.[1];
+  const field = event.target.elements.csrfmiddlewaretoken;
+  if (token && field) field.value = token;
+}, { capture: true });
 
 askNow().finally(() => setTimeout(watch, EVERY()));
 

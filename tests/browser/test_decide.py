@@ -273,16 +273,49 @@ def test_words_that_are_refused_are_still_there(page: Page) -> None:
 
 def test_words_written_while_somebody_else_saved_are_still_there(page: Page) -> None:
     task = make_production(Status.FINAL_REVIEW)
+    handling.edit(task, {"description": "Two\nlines"}, by="olga")
     page.route("**/progress/", lambda route: route.fulfill(status=304))
     page.goto(review_of(task))
-    page.get_by_role("textbox", name="Description").fill("Long thought over")
+    page.get_by_label("Tags").fill("ice, lake")
     handling.edit(task, {"title": "Anna's"}, by="anna")
     page.get_by_role("button", name="Save words").click()
     expect(page.locator("p.toast.error")).to_contain_text("it has changed since you opened it")
-    expect(page.get_by_role("textbox", name="Description")).to_have_value("Long thought over")
-    expect(page.locator("#words-form [data-unsaved]")).to_have_text("Not saved yet: it would change title, description")
+    expect(page.get_by_label("Tags")).to_have_value("ice, lake")
+    expect(page.locator("#words-form [data-unsaved]")).to_have_text("Not saved yet: it would change Title, Tags")
     page.get_by_role("button", name="Save words").click()
     expect(page.locator(SUCCESS)).to_contain_text("Saved")
+    assert fresh(task).description == "Two\nlines"
+
+
+def test_prompt_and_reason_of_a_redo_that_came_late_are_there_to_copy(page: Page) -> None:
+    task = make_production(Status.VIDEO_READY, clips=2)
+    page.route("**/progress/", lambda route: route.fulfill(status=304))
+    page.goto(review_of(task))
+    page.locator("#clip-2 .mark").click()
+    page.get_by_role("button", name="Redo 1").click()
+    page.get_by_label("Clip 2, in these words").fill("The bear turns")
+    page.locator("#redo").get_by_label("Why (for the history)").fill("It stands still")
+    decisions.approve(task, by="anna")
+    page.get_by_role("button", name="Make again").click()
+    expect(page.locator("p.toast.error")).to_contain_text("it has changed since you opened it")
+    given = page.locator("#unsaved")
+    expect(given.get_by_label("Clip 2, in these words")).to_have_value("The bear turns")
+    expect(given.get_by_label("Why")).to_have_value("It stands still")
+    given.get_by_role("link", name="Let it go").click()
+    expect(given).to_have_count(0)
+
+
+def test_words_to_publish_that_came_after_the_yes_are_there_to_copy(page: Page) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    page.route("**/progress/", lambda route: route.fulfill(status=304))
+    page.goto(review_of(task))
+    page.get_by_role("textbox", name="Description").fill("Long\nthought over")
+    decisions.approve(task, by="anna")
+    page.get_by_role("button", name="Save words").click()
+    expect(page.locator("p.toast.error")).to_contain_text("it has changed since you opened it")
+    given = page.locator("#unsaved").get_by_label("Description")
+    expect(given).to_have_value("Long\nthought over")
+    expect(given).not_to_be_editable()
 
 
 # ---------------------------------------------------------------- by touch, in the dark

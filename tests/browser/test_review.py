@@ -15,7 +15,7 @@ from production import decisions, looking, media, workspace
 from production.models import Cap, Provider, Take
 from production.stages import REVIEWS, Status
 from tests.browser.conftest import Witness
-from tests.factories import fresh, make_channel, make_production, make_take, make_task
+from tests.factories import PASSWORD, fresh, make_channel, make_production, make_take, make_task
 from tests.media import ffmpeg
 from tests.pages import review_of
 from tests.production.test_planning import at_plan_stop
@@ -202,8 +202,29 @@ def test_page_of_a_session_that_has_ended_says_so(page: Page) -> None:
     page.goto(review_of(task))
     Session.objects.all().delete()
     expect(page.locator("#changed")).to_contain_text("You are logged out")
-    page.get_by_role("link", name="Log in").click()
-    page.wait_for_url(f"**/login/?next={review_of(task)}")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Log in").click()
+    opened.value.wait_for_url(f"**/login/?next={review_of(task)}")
+    opened.value.close()
+
+
+def test_words_half_written_when_the_session_ends_can_be_saved_after_a_login_beside_them(page: Page) -> None:
+    task = make_production(Status.FINAL_REVIEW)
+    page.goto(review_of(task))
+    page.get_by_role("textbox", name="Description").fill("Long thought over")
+    Session.objects.all().delete()
+    expect(page.locator("#changed")).to_contain_text("You are logged out", timeout=15_000)
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Log in").click()
+    beside = opened.value
+    beside.get_by_label("Username").fill("olga")
+    beside.get_by_label("Password").fill(PASSWORD)
+    beside.get_by_role("button", name="Log in").click()
+    expect(beside.locator("#status")).to_have_text("Final Review")
+    beside.close()
+    page.get_by_role("button", name="Save words").click()
+    expect(page.locator("p.toast.success")).to_contain_text("Saved")
+    assert fresh(task).description == "Long thought over"
 
 
 def test_page_without_scripts_says_that_nothing_can_be_decided(

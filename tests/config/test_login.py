@@ -1,7 +1,7 @@
 """Passwords can't be tried without end."""
 
 import pytest
-from django.core.cache import cache
+from django.contrib.auth import authenticate
 from django.test import Client
 from django.urls import reverse
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def nothing_tried() -> None:
-    cache.clear()
+    login.counts.clear()
 
 
 def log_in(name: str, password: str) -> bool:
@@ -27,8 +27,15 @@ def test_login_after_too_many_wrong_passwords_is_refused_for_a_while():
     assert not any(log_in(mine.username, "wrong") for _ in range(login.MOST_WRONG))
     assert not log_in(mine.username, PASSWORD)
     assert log_in(other.username, PASSWORD)
-    cache.clear()  # as time does
+    login.counts.clear()  # as time does
     assert log_in(mine.username, PASSWORD)
+
+
+def test_login_still_counts_after_many_invented_names():
+    mine = make_operator()
+    for number in range(login.MOST_WRONG + 400):
+        authenticate(username=mine.username if number < login.MOST_WRONG else f"nobody-{number}", password="wrong")
+    assert not log_in(mine.username, PASSWORD)
 
 
 def test_login_forgets_what_was_wrong_before_it_was_right():

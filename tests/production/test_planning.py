@@ -387,7 +387,7 @@ def test_page_gives_back_what_somebody_has_written_while_another_was_faster(oper
 def test_page_gives_back_what_makes_no_plan(operator_client: Client, text, step):
     task = at_plan_stop()
     reply = rewriting(operator_client, task, review.seen(task), text, step)
-    assert reply.context["unsaved"].text == text
+    assert reply.context["unsaved"].texts[0].text == text
     assert "</textarea>x" not in reply.content.decode()
 
 
