@@ -176,9 +176,8 @@ def _money(task: Task) -> Iterator[Event]:
 
 def _notion(task: Task) -> Iterator[Event]:
     """The echo of our own write says nothing new: the write stands there itself."""
-    for event in _of_its_time(
-        NotionEvent.objects.exclude(author="bot", state=NotionEvent.State.IGNORED), "received", task
-    )[:MOST]:
+    events = NotionEvent.objects.exclude(author="bot", state=NotionEvent.State.IGNORED)
+    for event in _of_its_time(events, "received", task)[:MOST]:
         failed = event.state == NotionEvent.State.FAILED
         yield Event(
             event.received,
