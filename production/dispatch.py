@@ -38,7 +38,7 @@ SELECT take.id, take.task_id, channel.id, take.kind, take.priority, channel.shar
 FROM channels_channel AS channel
 LEFT JOIN production_turn AS turn ON turn.lane_id = %(lane)s AND turn.channel_id = channel.id
 CROSS JOIN LATERAL (
-    SELECT waiting.id, waiting.task_id, waiting.kind, waiting.priority
+    SELECT waiting.id, waiting.task_id, waiting.kind, waiting.priority, waiting.position
     FROM production_take AS waiting
     WHERE waiting.lane_id = %(lane)s AND waiting.channel_id = channel.id
         AND waiting.state = 'waiting' AND waiting.ref = '' AND NOT waiting.paused AND waiting.due_at <= %(now)s
@@ -49,6 +49,7 @@ CROSS JOIN LATERAL (
     LIMIT %(most)s
 ) AS take
 WHERE channel.active AND channel.id <> ALL(%(closed)s)
+ORDER BY take.priority, take.task_id, take.position, take.id -- once more: a join above keeps no order
 """
 SERVE = """
 INSERT INTO production_turn (lane_id, channel_id, served_at) SELECT DISTINCT lane_id, channel_id, %(now)s FROM claimed

@@ -115,6 +115,18 @@ def test_claim_other_lanes_do_not_count():
 
 
 @pytest.mark.django_db
+def test_line_is_sorted_last_whatever_joins_it():
+    """A hash of the lines, which small tables have met, would hand them out in its own order."""
+    nothing = {name: [] for name in ("closed", "channels", "videos", "kinds")}
+    values = nothing | {"lane": "images", "now": timezone.now(), "most": 9}
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {dispatch.LINE}", values)
+        plan = [row[0] for row in cursor.fetchall()]
+    assert plan[0].startswith("Sort "), plan
+    assert "priority" in plan[1], plan
+
+
+@pytest.mark.django_db
 def test_claim_high_first_then_the_oldest():
     channel = make_channel()
     tasks = {
