@@ -42,7 +42,7 @@ def why(task: Task) -> Blocker:
         return Blocker("Nothing: it is published")
     if status in RUNNING:
         return _why_paused(task) or _why_running(task)
-    if asking.with_asks(Task.objects.filter(pk=task.pk)).filter(asks=True).exists():
+    if asking.asked(asking.with_asks(Task.objects.filter(pk=task.pk))).exists():
         return _why_a_person(task, status)
     return _why_paused(task) or _why_no_slot(task)
 

@@ -150,7 +150,8 @@ def gates(user: Any) -> list[Gate]:
     spans += [Q(status_since__gt=older, status_since__lte=newer) for newer, older in itertools.pairwise(edges)]
     spans += [Q(status_since__lte=edges[-1])]
     ages = {f"age_{number}": Count("pk", filter=span) for number, span in enumerate(spans)}
-    rows = asking.with_asks(access.seen_by(Task.objects.all(), user)).filter(asks=True).order_by().values("status")
+    tasks = asking.with_asks(access.seen_by(Task.objects.all(), user))
+    rows = asking.asked(tasks).order_by().values("status")
     counted = rows.annotate(oldest=Min("status_since"), **ages).values_list("status", "oldest", *ages)
     found: dict[str, list[Any]] = {status: row for status, *row in counted}
     order = [stage.review for stage in STAGES if stage.review in REVIEWS] + sorted(ERRORS)

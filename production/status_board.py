@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from production.asking import AskedTask
 
 CARDS = 12  # a column; the list shows the others
+UNFINISHED = [status for status in Status if status != Status.PUBLISHED]
 PUBLISHED_FOR = dt.timedelta(days=7)  # so long a published video stays on the board
 SUBMITTERS = 500  # of so many newest tasks the filter knows who queued them
 LONG_TEXTS = ("topic", "story_direction", "story", "description", "findings", "tags")
@@ -149,7 +150,8 @@ def read(wanted: Wanted) -> list[Group]:
 
 def _tasks(wanted: Wanted) -> "QuerySet[AskedTask]":
     rows = access.seen_by(Task.objects.all(), wanted.user)
-    rows = rows.exclude(status=Status.PUBLISHED, status_since__lt=timezone.now() - PUBLISHED_FOR)
+    recent = Q(status=Status.PUBLISHED, status_since__gte=timezone.now() - PUBLISHED_FOR)
+    rows = rows.filter(Q(status__in=UNFINISHED) | recent)  # not the opposite, which follows from no index
     if wanted.channel:
         rows = rows.filter(channel=wanted.channel)
     if wanted.priority:

@@ -150,6 +150,14 @@ class Take(models.Model):
             ),
             models.Index(fields=["lane", "lease_until"], condition=Q(state="claimed"), name="take_leased"),
             models.Index(fields=["finished"], condition=Q(finished__isnull=False), name="take_by_finished"),
+            models.Index(
+                fields=["task", "kind"],
+                condition=Q(selected=True, findings__contains=[{"severity": "error"}]),
+                name="take_useless",
+            ),
+            models.Index(
+                fields=["finished"], condition=Q(state="failed") | Q(state="done", tries__gt=0), name="take_troubled"
+            ),
         ]
 
     def __str__(self) -> str:

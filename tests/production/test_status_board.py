@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from production import caps, status_board
+from production import asking, caps, status_board
 from production.models import Approval, LedgerEntry, StatusChange, Tally, Task, UsualTime
 from production.stages import STAGES, Status
 from production.status_board import Wanted
@@ -245,6 +245,19 @@ def test_cards_are_found_by_indexes_alone(filters: dict[str, str]) -> None:
     for status in (Status.QUEUED, Status.GENERATING_VIDEO, Status.FINAL_REVIEW, Status.PUBLISHED):
         plan = status_board._first(tasks, status).explain()
         assert "Seq Scan on production_task" not in plan, plan
+
+
+def test_who_is_asked_is_found_by_indexes_alone() -> None:
+    """Every page of the admin counts them. Neither all tasks are read for it, nor all takes for what is useless."""
+    fill_with_copies(
+        make_take(make_task(Status.PUBLISHED), "clip", 1),
+        3000,
+        {"number": "n + 1", "selected": "false", "token": "NULL"},
+    )
+    fill_with_copies(make_task(Status.PUBLISHED), 30_000, MANY)
+    make_task(Status.COMPOSITES_READY)
+    plan = asking.queue(None).explain()
+    assert "Seq Scan on production_ta" not in plan, plan
 
 
 def test_version_reads_the_ends_of_indexes() -> None:
