@@ -34,6 +34,8 @@ class Host:
         keeper = self.supervisor.start(self.name, ["unshare", "--net", "--uts", "sleep", "infinity"], dict(os.environ))
         self.pid = keeper.process.pid
         self.supervisor.wait_ready(self.name, self._is_apart)
+        with suppress(subprocess.CalledProcessError):  # of a host before: the kernel takes it away in its own time
+            _run("ip", "link", "delete", self._cable)
         _run("ip", "link", "add", self._cable, "type", "veth", "peer", "name", "uplink", "netns", str(self.pid))
         _run("ip", "address", "add", f"{self.gateway}/30", "dev", self._cable)
         _run("ip", "link", "set", self._cable, "up")
