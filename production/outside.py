@@ -16,6 +16,11 @@ def person(by: str) -> str:
     return "somebody in Notion" if NOTION_ID.match(by) else by
 
 
+def number(text: str) -> int:
+    """A row's number as a request says it; 0, which is nothing's, where it is none, or more than a row can have."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
 def is_signed(body: bytes, signature: str, token: str) -> bool:
     """`X-Notion-Signature: sha256=<hex>` is an HMAC over the raw body with the verification token."""
     expected = "sha256=" + hmac.new(token.encode(), body, hashlib.sha256).hexdigest()

@@ -36,7 +36,7 @@ from production.errors import DecisionError, IllegalMoveError, StaleError
 from production.lint import CLIP_SECONDS
 from production.look import Look
 from production.models import Approval, Decision, Priority, Take, Task
-from production.outside import storable
+from production.outside import number, storable
 from production.progress import progress_of
 from production.stages import Verb
 from production.templatetags.money import usd
@@ -100,8 +100,8 @@ def _findings(request: HttpRequest, task: Task) -> Iterator[tuple[dict[str, Any]
 
 def _undoable(request: HttpRequest) -> Undoable | None:
     """What this person has decided just now and may take back: named in the address that the decision led to."""
-    number = unsaved.number(request.GET.get("undo", ""))
-    last = Decision.objects.filter(task=number).select_related("task").last() if number else None
+    task = number(request.GET.get("undo", ""))
+    last = Decision.objects.filter(task=task).select_related("task").last() if task else None
     if last is None or not decisions.may_be_undone(last, by=_by(request)):
         return None
     return Undoable(last, last.at + settings.UNDO)
@@ -267,14 +267,14 @@ def _cancel(task: Task, request: HttpRequest) -> str:
 
 
 def _pick(task: Task, request: HttpRequest) -> str:
-    take = Take.objects.filter(pk=unsaved.number(request.POST.get("take", "")), task=task).first()
+    take = Take.objects.filter(pk=number(request.POST.get("take", "")), task=task).first()
     if take is None:
         raise DecisionError("that take is not one of this task")
     return decisions.pick(task, take, by=_by(request), look=_look(request, task))
 
 
 def _rewrite(task: Task, request: HttpRequest) -> str:
-    step = unsaved.number(request.POST.get("step", ""))
+    step = number(request.POST.get("step", ""))
     return decisions.rewrite(task, step, request.POST.get("text", ""), by=_by(request))
 
 

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from production import cards
 from production.admin.words import PublishForm
 from production.models import Task
+from production.outside import number
 from production.recipes import Shelf
 from production.stages import PIECE, STEP
 
@@ -63,8 +64,3 @@ def _published(request: HttpRequest, task: Task) -> Iterator[Text]:
     for name in form.changed_data:
         if name != "thumbnail":
             yield Text(f"{form[name].label}", request.POST.get(name, ""))
-
-
-def number(text: str) -> int:
-    """0, which is nothing's, where it is none, or more than a row can have."""
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
